@@ -2,7 +2,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod digest;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod outcome;
 pub mod resource;
+pub mod source;

@@ -1,0 +1,201 @@
+//! What became of payloads: one [`Outcome`] each, counted in a [`Tally`] for each resource, whose balance must hold.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use fxhash::FxHashMap;
+
+use crate::digest::Digest;
+
+/// Where a payload stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Its file.
+    pub file: Arc<Path>,
+    /// Its line there, from 1.
+    pub line: u64,
+}
+
+/// What became of one payload that was not skipped.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The index of its resource within the plan.
+    pub resource: usize,
+    /// Where it stands.
+    pub place: Place,
+    /// By what it is recognised next time; `None` for a line that is no payload.
+    pub digest: Option<Digest>,
+    /// Whether history has an entry for it.
+    pub known: bool,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// How a payload ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The API took it: 201 created it, any other 2xx updated it.
+    Accepted {
+        /// The answer's status.
+        status: u16,
+    },
+    /// The API's final no, or a line that cannot be sent; sending it again unchanged is not likely to help.
+    Refused(Reason),
+    /// No final answer: it is due again in the next run.
+    Unsent(Reason),
+}
+
+/// Why a payload was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reason {
+    /// The answer's status, where there was an answer.
+    pub status: Option<u16>,
+    /// What the API or lightbeam says of it.
+    pub message: String,
+}
+
+/// What became of the lines of one resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines read.
+    pub read: u64,
+    /// Lines with nothing but white space.
+    pub blank: u64,
+    /// Answered 201.
+    pub created: u64,
+    /// Answered with another 2xx.
+    pub updated: u64,
+    /// Not sent, because accepted before.
+    pub skipped: u64,
+    /// Not sent, because refused before.
+    pub skipped_refused: u64,
+    /// Not sent, because the same payload stands earlier in this run.
+    pub duplicates: u64,
+    /// Refused for good.
+    pub refused: u64,
+    /// Without a final answer.
+    pub unsent: u64,
+}
+
+impl Counts {
+    /// Lines that hold a payload or should.
+    pub fn payloads(&self) -> u64 {
+        self.read - self.blank
+    }
+
+    /// Payloads whose fate is known.
+    pub fn settled(&self) -> u64 {
+        self.created + self.updated + self.skipped + self.skipped_refused + self.duplicates + self.refused + self.unsent
+    }
+
+    /// Payloads that were due and did not arrive.
+    pub fn failed(&self) -> u64 {
+        self.refused + self.unsent
+    }
+
+    /// Whether every line read is accounted for, just once.
+    pub fn balances(&self) -> bool {
+        self.read == self.settled() + self.blank
+    }
+
+    /// Adds what is counted elsewhere.
+    pub fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.blank += other.blank;
+        self.created += other.created;
+        self.updated += other.updated;
+        self.skipped += other.skipped;
+        self.skipped_refused += other.skipped_refused;
+        self.duplicates += other.duplicates;
+        self.refused += other.refused;
+        self.unsent += other.unsent;
+    }
+}
+
+/// Where one reason was met: the lines of each file.
+pub type Places = BTreeMap<Arc<Path>, Vec<u64>>;
+
+/// The counts of one resource, its answers by status, and its failures by reason and place.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// What became of the lines.
+    pub counts: Counts,
+    /// How often each 2xx came.
+    pub accepted: BTreeMap<u16, u64>,
+    /// The failures, by reason.
+    pub failures: FxHashMap<Reason, Places>,
+}
+
+impl Tally {
+    /// So many different reasons are kept for a resource; further ones are filed together by status, so that memory stays bounded where
+    /// every message differs.
+    const REASONS: usize = 5_000;
+
+    /// Counts an outcome.
+    pub fn add(&mut self, outcome: Outcome) {
+        let reason = match outcome.verdict {
+            Verdict::Accepted { status } => {
+                *self.accepted.entry(status).or_default() += 1;
+                match status {
+                    201 => self.counts.created += 1,
+                    _ => self.counts.updated += 1,
+                }
+                return;
+            }
+            Verdict::Refused(reason) => {
+                self.counts.refused += 1;
+                reason
+            }
+            Verdict::Unsent(reason) => {
+                self.counts.unsent += 1;
+                reason
+            }
+        };
+        let reason = match self.failures.len() < Tally::REASONS || self.failures.contains_key(&reason) {
+            true => reason,
+            false => Reason { status: reason.status, message: "(further messages, not kept apart)".into() },
+        };
+        self.failures.entry(reason).or_default().entry(outcome.place.file).or_default().push(outcome.place.line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(line: u64, verdict: Verdict) -> Outcome {
+        let place = Place { file: Path::new("students.jsonl").into(), line };
+        Outcome { resource: 0, place, digest: None, known: false, verdict }
+    }
+
+    fn reason(message: &str) -> Reason {
+        Reason { status: Some(400), message: message.into() }
+    }
+
+    #[test]
+    fn each_verdict_is_counted_once_and_the_lines_of_a_reason_are_kept() {
+        let mut tally = Tally::default();
+        tally.counts.read = 5;
+        tally.counts.blank = 1;
+        tally.add(outcome(1, Verdict::Accepted { status: 201 }));
+        tally.add(outcome(2, Verdict::Accepted { status: 200 }));
+        tally.add(outcome(3, Verdict::Refused(reason("too long"))));
+        tally.add(outcome(5, Verdict::Refused(reason("too long"))));
+        assert_eq!((tally.counts.created, tally.counts.updated, tally.counts.refused), (1, 1, 2));
+        assert!(tally.counts.balances());
+        assert_eq!(tally.failures[&reason("too long")].values().next(), Some(&vec![3, 5]));
+        tally.add(outcome(6, Verdict::Accepted { status: 200 }));
+        assert!(!tally.counts.balances(), "an outcome without a line must show");
+    }
+
+    #[test]
+    fn reasons_without_end_are_filed_together_and_still_counted() {
+        let mut tally = Tally::default();
+        for line in 0..6_000 {
+            tally.add(outcome(line, Verdict::Refused(reason(&format!("no {line}")))));
+        }
+        assert_eq!(tally.failures.len(), Tally::REASONS + 1);
+        assert_eq!(tally.failures.values().flat_map(|p| p.values()).map(Vec::len).sum::<usize>(), 6_000);
+    }
+}

@@ -1,0 +1,362 @@
+//! Which files hold payloads, and their lines in blocks whose size does not grow with the files.
+//!
+//! A resource's payloads stand in `{resource}.jsonl`, `.ndjson` or `.json` in the data folder and in files with these
+//! endings in a folder named as the resource, whatever the casing. Nothing is passed over without a word: what matches
+//! no resource is returned as [`Unused`].
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+
+/// Endings of data files, in lower case.
+const ENDINGS: [&str; 3] = ["jsonl", "ndjson", "json"];
+/// Bytes of a block; one line longer than this makes its block as long as itself.
+const BLOCK: usize = 64 * 1024;
+/// A longer line is a failed payload. No Ed-Fi API takes half of this (ASP.NET's limit is 30 MB, DMS's 10 MB).
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// So much of a long line is read at once.
+const LONGEST_READ: usize = 4 * 1024 * 1024;
+/// The UTF-8 byte order mark, which some editors and exports put before the first line.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// What a folder holds: data files by the stem that should name a resource, lower case, each list sorted.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Stem or folder name in lower case → its files.
+    pub files: BTreeMap<String, Vec<PathBuf>>,
+    /// Whatever else lies there.
+    pub unused: Vec<Unused>,
+}
+
+/// Something in the data folder that is not read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// What it is.
+    pub path: PathBuf,
+    /// Why it is not read.
+    pub why: &'static str,
+}
+
+/// Lists the data files of a folder. Hidden entries (`.DS_Store`, `.git`) are no data.
+pub fn find(data_dir: &Path) -> Result<Found> {
+    let mut found = Found::default();
+    for path in entries(data_dir)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if path.is_dir() {
+            let inside = entries(&path)?;
+            let (files, others): (Vec<_>, Vec<_>) = inside.into_iter().partition(|p| !p.is_dir() && is_data(p));
+            found.unused.extend(others.into_iter().map(|path| Unused { path, why: NOT_DATA }));
+            match files.is_empty() {
+                true => found.unused.push(Unused { path, why: "holds no .jsonl, .ndjson or .json file" }),
+                false => found.files.entry(name).or_default().extend(files),
+            }
+        } else if is_data(&path) {
+            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_string();
+            found.files.entry(stem).or_default().push(path);
+        } else {
+            found.unused.push(Unused { path, why: NOT_DATA });
+        }
+    }
+    found.files.values_mut().for_each(|files| files.sort());
+    Ok(found)
+}
+
+const NOT_DATA: &str = "does not end in .jsonl, .ndjson or .json";
+
+/// The sorted entries of a folder that are not hidden.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
+        .or_stop(Exit::Usage, || format!("cannot list the data folder {}", folder.display()))?;
+    let hidden = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    let mut paths: Vec<_> = paths.into_iter().filter(|p| !hidden(p)).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn is_data(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
+/// Whole lines of one file.
+#[derive(Debug)]
+pub struct Block {
+    /// The resource's index, as [`Blocks::new`] was given it.
+    pub resource: usize,
+    /// The file.
+    pub file: Arc<Path>,
+    /// The number of its first line, from 1.
+    pub first_line: u64,
+    /// The lines, each but perhaps the last with its line end.
+    pub bytes: Vec<u8>,
+}
+
+impl Block {
+    /// Each line's number and the place of its text in `bytes`, white space around it left out.
+    pub fn lines(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
+        let mut start = 0;
+        let mut number = self.first_line;
+        std::iter::from_fn(move || {
+            if start >= self.bytes.len() {
+                return None;
+            }
+            let end = memchr::memchr(b'\n', &self.bytes[start..]).map_or(self.bytes.len(), |i| start + i);
+            let line = &self.bytes[start..end];
+            let left = start + (line.len() - line.trim_ascii_start().len());
+            let item = (number, left..left + line.trim_ascii().len());
+            start = end + 1;
+            number += 1;
+            Some(item)
+        })
+    }
+}
+
+/// What reading yields next.
+#[derive(Debug)]
+pub enum Piece {
+    /// Lines.
+    Lines(Block),
+    /// Something in a file that cannot be read as lines; it counts as one failed payload.
+    Flaw {
+        /// The resource's index.
+        resource: usize,
+        /// The file.
+        file: Arc<Path>,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// Reads files one after the other, piece by piece.
+pub struct Blocks {
+    files: std::vec::IntoIter<(usize, Arc<Path>)>,
+    open: Option<Open>,
+}
+
+struct Open {
+    resource: usize,
+    path: Arc<Path>,
+    file: File,
+    /// Read, but not yet given out: the beginning of a line.
+    rest: Vec<u8>,
+    /// The number of the next line to be given out.
+    line: u64,
+    ended: bool,
+}
+
+impl Blocks {
+    /// Over `files`, each with the index of its resource.
+    pub fn new(files: Vec<(usize, Arc<Path>)>) -> Blocks {
+        Blocks { files: files.into_iter(), open: None }
+    }
+}
+
+impl Iterator for Blocks {
+    type Item = Piece;
+
+    fn next(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(open) = &mut self.open {
+                match open.read_on() {
+                    Ok(Some(piece)) => return Some(piece),
+                    Ok(None) => self.open = None,
+                    Err(e) => {
+                        open.ended = true;
+                        return Some(open.flaw(format!("cannot read on; the file from here was not sent: {e}")));
+                    }
+                }
+            }
+            let (resource, path) = self.files.next()?;
+            match File::open(&path) {
+                Ok(file) => {
+                    self.open = Some(Open { resource, path, file, rest: Vec::new(), line: 1, ended: false });
+                }
+                Err(e) => {
+                    let message = format!("cannot open the file: {e}");
+                    return Some(Piece::Flaw { resource, file: path, line: 1, message });
+                }
+            }
+        }
+    }
+}
+
+impl Open {
+    /// The next lines; `None` at the end of the file.
+    fn read_on(&mut self) -> io::Result<Option<Piece>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut bytes = std::mem::take(&mut self.rest);
+        let whole = loop {
+            let searched = bytes.len();
+            let wanted = searched.max(BLOCK.saturating_sub(searched)).min(LONGEST_READ);
+            if (&self.file).take(wanted as u64).read_to_end(&mut bytes)? < wanted {
+                self.ended = true;
+                break bytes.len();
+            }
+            if let Some(end) = memchr::memrchr(b'\n', &bytes[searched..]) {
+                break searched + end + 1;
+            }
+            if bytes.len() > LONGEST_LINE {
+                return self.pass_over_line().map(Some);
+            }
+        };
+        self.rest = bytes.split_off(whole);
+        if self.line == 1 {
+            if bytes.starts_with(BOM) {
+                bytes.drain(..BOM.len());
+            }
+            if let Some(message) = not_lines(&self.path, &bytes) {
+                self.ended = true;
+                return Ok(Some(self.flaw(message)));
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let first_line = self.line;
+        self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        Ok(Some(Piece::Lines(Block { resource: self.resource, file: self.path.clone(), first_line, bytes })))
+    }
+
+    /// Reads to the end of a line that is too long, keeping nothing of it.
+    fn pass_over_line(&mut self) -> io::Result<Piece> {
+        let flaw = self.flaw(format!("the line is longer than {} MB", LONGEST_LINE >> 20));
+        self.line += 1;
+        loop {
+            self.rest.clear();
+            let got = (&self.file).take(BLOCK as u64).read_to_end(&mut self.rest)?;
+            if let Some(end) = memchr::memchr(b'\n', &self.rest) {
+                self.rest.drain(..=end);
+                return Ok(flaw);
+            }
+            if got < BLOCK {
+                self.rest.clear();
+                self.ended = true;
+                return Ok(flaw);
+            }
+        }
+    }
+
+    fn flaw(&self, message: String) -> Piece {
+        Piece::Flaw { resource: self.resource, file: self.path.clone(), line: self.line, message }
+    }
+}
+
+/// Why a file that begins so does not hold one payload a line, and what to do about it.
+fn not_lines(path: &Path, beginning: &[u8]) -> Option<String> {
+    let file = path.display();
+    if beginning.starts_with(b"\xFF\xFE") || beginning.starts_with(b"\xFE\xFF") {
+        return Some(format!("the file is UTF-16; write it as UTF-8, for example: iconv -f UTF-16 -t UTF-8 {file}"));
+    }
+    let first_line = beginning.trim_ascii_start().split(|&b| b == b'\n').next()?.trim_ascii_end();
+    let is_json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    if first_line.first() == Some(&b'[') && (is_json || first_line == b"[") {
+        return Some(format!(
+            "the file holds a JSON array, not one payload a line; convert it, for example: jq -c '.[]' {file} > NAME.jsonl"
+        ));
+    }
+    (first_line == b"{").then(|| {
+        format!("the file holds payloads of several lines each; convert it, for example: jq -c . {file} > NAME.jsonl")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a file and reads it back as (line, text) pairs, flaws as `!line message`.
+    fn read(name: &str, bytes: &[u8]) -> Vec<String> {
+        let dir = std::env::temp_dir().join(format!("lightbeam-source-{}-{name}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join(name);
+        fs::write(&path, bytes).unwrap();
+        let pieces = Blocks::new(vec![(0, path.into())]);
+        let seen = pieces
+            .flat_map(|piece| match piece {
+                Piece::Flaw { line, message, .. } => vec![format!("!{line} {message}")],
+                Piece::Lines(block) => {
+                    let text = |r: std::ops::Range<usize>| String::from_utf8_lossy(&block.bytes[r]).into_owned();
+                    block.lines().map(|(n, r)| format!("{n} {}", text(r))).collect()
+                }
+            })
+            .collect();
+        fs::remove_dir_all(dir).unwrap();
+        seen
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_whatever_ends_them() {
+        assert_eq!(read("crlf.jsonl", b"{1}\r\n\r\n  {3} \r\n{4}"), ["1 {1}", "2 ", "3 {3}", "4 {4}"]);
+        assert_eq!(read("bom.jsonl", b"\xEF\xBB\xBF{1}\n{2}\n"), ["1 {1}", "2 {2}"]);
+        assert_eq!(read("empty.jsonl", b""), [""; 0]);
+        assert_eq!(read("only-bom.jsonl", b"\xEF\xBB\xBF"), [""; 0]);
+    }
+
+    #[test]
+    fn blocks_cut_only_between_lines() {
+        let lines: Vec<String> = (0..40_000).map(|i| format!("{{\"i\":{i}}}")).collect();
+        let seen = read("many.jsonl", lines.join("\n").as_bytes());
+        assert_eq!(seen.len(), lines.len());
+        assert!(seen.iter().zip(&lines).enumerate().all(|(i, (s, l))| *s == format!("{} {l}", i + 1)));
+    }
+
+    #[test]
+    fn a_line_longer_than_a_block_stays_whole() {
+        let long = "x".repeat(3 * BLOCK);
+        assert_eq!(read("long.jsonl", format!("a\n{long}\nb\n").as_bytes()), ["1 a", &format!("2 {long}"), "3 b"]);
+    }
+
+    #[test]
+    fn a_line_beyond_all_limits_is_a_flaw_and_the_next_line_is_read() {
+        let mut bytes = b"a\n".to_vec();
+        bytes.resize(LONGEST_LINE + 2 * LONGEST_READ, b'x');
+        bytes.extend(b"\nb\n");
+        assert_eq!(read("huge.jsonl", &bytes), ["1 a", "!2 the line is longer than 64 MB", "3 b"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_lines_says_what_to_do() {
+        for (name, bytes) in [
+            ("array.json", &b" [{\"a\":1},\n{\"a\":2}]"[..]),
+            ("array.jsonl", b"[\n{\"a\":1}\n]"),
+            ("pretty.json", b"{\n  \"a\": 1\n}\n"),
+        ] {
+            let seen = read(name, bytes);
+            assert!(seen.len() == 1 && seen[0].starts_with("!1 ") && seen[0].contains("jq -c"), "{seen:?}");
+        }
+        assert!(read("wide.jsonl", b"\xFF\xFE{\0}\0")[0].contains("UTF-8"));
+        assert_eq!(read("one-array.jsonl", b"[1]\n{2}\n"), ["1 [1]", "2 {2}"], "one wrong line is not a wrong file");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_one_failed_payload() {
+        let mut pieces = Blocks::new(vec![(3, Path::new("no-such-folder/students.jsonl").into())]);
+        assert!(matches!(pieces.next(), Some(Piece::Flaw { resource: 3, line: 1, .. })));
+        assert!(pieces.next().is_none());
+    }
+
+    #[test]
+    fn every_entry_of_the_folder_is_data_or_named_as_unused() {
+        let dir = std::env::temp_dir().join(format!("lightbeam-source-{}-find", std::process::id()));
+        for file in ["Students.jsonl", "students/b.NDJSON", "students/a.json", "notes.txt", "empty/x.csv", ".hidden"] {
+            let path = dir.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let found = find(&dir).unwrap();
+        let short = |p: &PathBuf| p.strip_prefix(&dir).unwrap().display().to_string();
+        let students: Vec<_> = found.files["students"].iter().map(short).collect();
+        assert_eq!(students, ["Students.jsonl", "students/a.json", "students/b.NDJSON"]);
+        let unused: Vec<_> = found.unused.iter().map(|u| short(&u.path)).collect();
+        assert_eq!(unused, ["empty/x.csv", "empty", "notes.txt"]);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
