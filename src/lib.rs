@@ -3,9 +3,11 @@
 pub mod clock;
 pub mod config;
 pub mod digest;
+pub mod disk;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
 pub mod outcome;
 pub mod resource;
 pub mod source;
+pub mod state;

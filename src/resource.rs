@@ -17,11 +17,12 @@ impl Resource {
     }
 
     /// From the path that dependencies and OpenAPI documents use, `/ed-fi/students`; `None` if it has not just
-    /// these two segments.
+    /// these two segments, or one that could lead a file's name astray.
     pub fn from_path(path: &str) -> Option<Resource> {
         let (namespace, name) = path.trim_matches('/').split_once('/')?;
-        let whole = !namespace.is_empty() && !name.is_empty() && !name.contains('/');
-        whole.then(|| Resource::new(namespace, name))
+        let letter = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let plain = |part: &str| part.starts_with(char::is_alphanumeric) && part.chars().all(letter);
+        (plain(namespace) && plain(name)).then(|| Resource::new(namespace, name))
     }
 
     /// Such as `ed-fi`.
@@ -60,7 +61,7 @@ mod tests {
     fn a_path_of_two_segments_is_a_resource_and_no_other() {
         assert_eq!(Resource::from_path("/ed-fi/students"), Some(Resource::new("ed-fi", "students")));
         assert_eq!(Resource::from_path("/TX/leavers/"), Some(Resource::new("TX", "leavers")));
-        for path in ["", "/", "/ed-fi", "/ed-fi/", "/ed-fi/students/{id}"] {
+        for path in ["", "/", "/ed-fi", "/ed-fi/", "/ed-fi/students/{id}", "/../etc", "/ed-fi/..", "/a/b\\c"] {
             assert_eq!(Resource::from_path(path), None, "{path}");
         }
     }

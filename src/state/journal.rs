@@ -1,0 +1,245 @@
+//! Outcomes as they become known, appended to one file for each target, so that a kill loses none that was written.
+//!
+//! ```text
+//! LBJOURN\n | version: 1 byte | frame | frame | …
+//! frame = length of body: 4 bytes little-endian | first 8 bytes of BLAKE3 of body | body: postcard
+//! body  = resource, [(digest, at, status), …]
+//! ```
+//!
+//! A frame is written with one call. What follows the last whole frame is the torn end of a write that was cut off by a kill or a power
+//! cut; it is dropped, and what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Entry;
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+
+const HEAD: &[u8; 9] = b"LBJOURN\n\x01";
+/// Length and checksum before each body.
+const FRAME_HEAD: usize = 12;
+
+/// Outcomes of one resource.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// As [`crate::resource::Resource`] prints it.
+    pub resource: String,
+    /// In the order in which they became known.
+    pub entries: Vec<(Digest, Entry)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    resource: &'a str,
+    entries: Vec<(Digest, u32, u16)>,
+}
+
+/// What a journal holds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Every whole frame.
+    pub batches: Vec<Batch>,
+    /// The length of head and whole frames.
+    whole: u64,
+    /// Bytes behind them.
+    pub torn: u64,
+}
+
+/// An open journal, written to by one thread.
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    unwritten: Vec<u8>,
+}
+
+impl Journal {
+    /// Opens or makes the file and cuts off its torn end. The caller holds the target's lock.
+    pub fn open(path: &Path) -> Result<(Journal, Contents)> {
+        let contents = read(path)?;
+        let open = || -> std::io::Result<File> {
+            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.set_len(contents.whole)?;
+            file.seek(SeekFrom::Start(contents.whole))?;
+            if contents.whole == 0 {
+                file.write_all(HEAD)?;
+            }
+            file.sync_all()?;
+            Ok(file)
+        };
+        let file = open().or_stop(Exit::GivenUp, || failed(path))?;
+        Ok((Journal { file, path: path.into(), unwritten: Vec::new() }, contents))
+    }
+
+    /// Adds a batch; [`Journal::flush`] hands it to the system.
+    pub fn append(&mut self, resource: &str, entries: &[(Digest, Entry)]) {
+        let body = Body { resource, entries: entries.iter().map(|(d, e)| (*d, e.at, e.status)).collect() };
+        let start = self.unwritten.len();
+        self.unwritten.extend([0; FRAME_HEAD]);
+        // Serialising into a growing vector has no way to fail.
+        self.unwritten = postcard::to_extend(&body, std::mem::take(&mut self.unwritten)).unwrap_or_default();
+        let body = &self.unwritten[start + FRAME_HEAD..];
+        let head = frame_head(body);
+        self.unwritten[start..start + FRAME_HEAD].copy_from_slice(&head);
+    }
+
+    /// Writes what was appended: from here on a kill does not lose it.
+    pub fn flush(&mut self) -> Result<()> {
+        self.file.write_all(&self.unwritten).or_stop(Exit::GivenUp, || failed(&self.path))?;
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    /// Empties the file, once snapshots hold what it held.
+    pub fn clear(&mut self) -> Result<()> {
+        self.unwritten.clear();
+        let end = HEAD.len() as u64;
+        self.file
+            .set_len(end)
+            .and_then(|()| self.file.seek(SeekFrom::Start(end)))
+            .and_then(|_| self.file.sync_all())
+            .or_stop(Exit::GivenUp, || failed(&self.path))
+    }
+}
+
+/// Reads a journal without changing it; one that does not exist is empty.
+pub fn read(path: &Path) -> Result<Contents> {
+    let mut bytes = Vec::new();
+    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            return Err(Error::usage(format!("cannot read the journal {}", path.display())).because(e));
+        }
+        _ => parse(&bytes).ok_or_else(|| {
+            Error::usage(format!(
+                "{} is not a journal of this version of lightbeam; it was left as it is. Put it elsewhere to go on: \
+                 what it tells of is then sent again",
+                path.display()
+            ))
+        }),
+    }
+}
+
+fn failed(path: &Path) -> String {
+    format!("cannot write the journal {}", path.display())
+}
+
+fn frame_head(body: &[u8]) -> [u8; FRAME_HEAD] {
+    let mut head = [0; FRAME_HEAD];
+    head[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    head[4..].copy_from_slice(&blake3::hash(body).as_bytes()[..8]);
+    head
+}
+
+/// The whole frames in a file's bytes; `None` if it is no journal of this version.
+fn parse(bytes: &[u8]) -> Option<Contents> {
+    if HEAD.starts_with(bytes) && bytes.len() < HEAD.len() {
+        return Some(Contents { batches: Vec::new(), whole: 0, torn: bytes.len() as u64 });
+    }
+    let mut rest = bytes.strip_prefix(HEAD)?;
+    let mut batches = Vec::new();
+    while let Some((batch, after)) = frame(rest) {
+        batches.push(batch);
+        rest = after;
+    }
+    let torn = rest.len() as u64;
+    Some(Contents { batches, whole: bytes.len() as u64 - torn, torn })
+}
+
+/// The first frame, and what follows it.
+fn frame(bytes: &[u8]) -> Option<(Batch, &[u8])> {
+    let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
+    let length = u32::from_le_bytes(*head.first_chunk::<4>()?) as usize;
+    let (body, rest) = rest.split_at_checked(length)?;
+    if head != frame_head(body) {
+        return None;
+    }
+    let body: Body = postcard::from_bytes(body).ok()?;
+    let entries = body.entries.into_iter().map(|(digest, at, status)| (digest, Entry { at, status })).collect();
+    Some((Batch { resource: body.resource.into(), entries }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("lightbeam-journal-{}-{name}", std::process::id()))
+    }
+
+    fn entries(n: u8) -> Vec<(Digest, Entry)> {
+        (0..n).map(|i| (Digest([i; 16]), Entry { at: 1_700_000_000, status: 201 })).collect()
+    }
+
+    fn resources(contents: &Contents) -> Vec<&str> {
+        contents.batches.iter().map(|b| b.resource.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_flushed_is_there_after_reopening_and_gone_after_clearing() {
+        let path = path("reopen");
+        let (mut journal, empty) = Journal::open(&path).unwrap();
+        assert_eq!(empty.batches, []);
+        journal.append("ed-fi/students", &entries(2));
+        journal.append("ed-fi/schools", &entries(1));
+        journal.flush().unwrap();
+        journal.append("ed-fi/never", &entries(1));
+        drop(journal);
+        let (mut journal, contents) = Journal::open(&path).unwrap();
+        assert_eq!(resources(&contents), ["ed-fi/students", "ed-fi/schools"]);
+        assert_eq!(contents.batches[0].entries, entries(2));
+        journal.clear().unwrap();
+        assert_eq!(read(&path).unwrap().batches, []);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_keeps_every_whole_frame_and_can_be_appended_to() {
+        let path = path("torn");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.append("a", &entries(1));
+        journal.flush().unwrap();
+        let first = std::fs::metadata(&path).unwrap().len() as usize;
+        journal.append("b", &entries(2));
+        journal.flush().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for end in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            let (mut journal, contents) = Journal::open(&path).unwrap();
+            assert_eq!(resources(&contents), if end < first { vec![] } else { vec!["a"] }, "cut at {end}");
+            journal.append("c", &entries(1));
+            journal.flush().unwrap();
+            assert_eq!(resources(&read(&path).unwrap()).last(), Some(&"c"), "cut at {end}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_changed_byte_ends_what_is_believed() {
+        let path = path("changed");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.append("a", &entries(1));
+        journal.flush().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for at in HEAD.len()..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(parse(&changed).unwrap().batches, [], "changed at {at}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_foreign_file_is_named_and_left_alone() {
+        let path = path("foreign");
+        std::fs::write(&path, "something of somebody else").unwrap();
+        let message = Journal::open(&path).err().unwrap().to_string();
+        assert!(message.contains(&path.display().to_string()) && message.contains("Put it elsewhere"), "{message}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something of somebody else");
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! A resource's [`Table`] as a file: written whole, put in place atomically, believed only if its checksum holds.
+//!
+//! ```text
+//! LBSTATE\n | version: 1 byte | body: postcard | checksum: first 8 bytes of BLAKE3 of all before
+//! body = target's URL, resource, and the table's columns as bytes, numbers little-endian
+//! ```
+//!
+//! The version changes whenever the body does; an unknown one is an error, never a guess. Target and resource are in the file so that
+//! one that was copied or renamed to another place is noticed.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+
+const MAGIC: &[u8; 8] = b"LBSTATE\n";
+const VERSION: u8 = 1;
+const CHECKSUM: usize = 8;
+
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    target: &'a str,
+    resource: &'a str,
+    digests: &'a [u8],
+    ats: &'a [u8],
+    statuses: &'a [u8],
+}
+
+/// Writes the table of a resource of a target in place of what was there.
+pub fn write(path: &Path, target: &str, resource: &str, table: &Table) -> Result<()> {
+    disk::replace(path, &encode(target, resource, table))
+}
+
+/// Reads the table of a resource of a target; an empty one if there is no file yet.
+pub fn read(path: &Path, target: &str, resource: &str) -> Result<Table> {
+    let bytes = match std::fs::read(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Table::default()),
+        other => other.or_stop(Exit::Usage, || format!("cannot read the state file {}", path.display()))?,
+    };
+    decode(&bytes, target, resource).map_err(|what| {
+        let path = path.display();
+        Error::usage(format!(
+            "the state file {path} {what}; it was left as it is. Put it elsewhere to send all of {resource} again, \
+             or restore it from a backup"
+        ))
+    })
+}
+
+fn encode(target: &str, resource: &str, table: &Table) -> Vec<u8> {
+    let (digests, ats, statuses) = table.columns();
+    let digests = digests.iter().flat_map(|d| d.0).collect::<Vec<u8>>();
+    let ats = ats.iter().flat_map(|at| at.to_le_bytes()).collect::<Vec<u8>>();
+    let statuses = statuses.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>();
+    let body = Body { target, resource, digests: &digests, ats: &ats, statuses: &statuses };
+    let mut bytes = MAGIC.to_vec();
+    bytes.push(VERSION);
+    // Serialising slices and text into a growing vector has no way to fail.
+    let mut bytes = postcard::to_extend(&body, bytes).unwrap_or_default();
+    bytes.extend(checksum(&bytes));
+    bytes
+}
+
+/// The table in a file's bytes, or what is wrong with them, to be put behind the file's name.
+fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, String> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or("is not lightbeam's")?;
+    let (&version, rest) = rest.split_first().ok_or("is cut short")?;
+    if version != VERSION {
+        return Err(format!("has version {version}, this program writes {VERSION}"));
+    }
+    let body = rest.len().checked_sub(CHECKSUM).map(|end| &rest[..end]).ok_or("is cut short")?;
+    if bytes[bytes.len() - CHECKSUM..] != checksum(&bytes[..bytes.len() - CHECKSUM]) {
+        return Err("is damaged (its checksum is wrong)".into());
+    }
+    let body: Body = postcard::from_bytes(body).map_err(|e| format!("is damaged ({e})"))?;
+    if (body.target, body.resource) != (target, resource) {
+        return Err(format!("belongs to {} of {}", body.resource, body.target));
+    }
+    let digests = body.digests.as_chunks::<16>().0.iter().map(|d| Digest(*d)).collect();
+    let ats = body.ats.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+    let statuses = body.statuses.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
+    Table::from_columns(digests, ats, statuses).ok_or_else(|| "is damaged (its columns do not fit)".into())
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    let mut sum = [0; CHECKSUM];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::Entry;
+    use super::*;
+
+    fn table(n: u32) -> Table {
+        let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), Entry { at: i, status: 201 }));
+        Table::default().with(rows.collect())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for n in [0, 1, 1_000] {
+            let bytes = encode("http://localhost/data", "ed-fi/students", &table(n));
+            assert_eq!(decode(&bytes, "http://localhost/data", "ed-fi/students"), Ok(table(n)));
+        }
+    }
+
+    #[test]
+    fn ten_thousand_payloads_take_22_bytes_each() {
+        let bytes = encode("http://localhost/data", "ed-fi/students", &table(10_000));
+        assert!((220_000..220_200).contains(&bytes.len()), "{}", bytes.len());
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_noticed() {
+        let bytes = encode("t", "r", &table(3));
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end], "t", "r").is_err(), "cut at {end}");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(decode(&changed, "t", "r").is_err(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_another_target_is_refused_by_name() {
+        let bytes = encode("http://a/data", "ed-fi/students", &table(1));
+        let what = decode(&bytes, "http://b/data", "ed-fi/students").unwrap_err();
+        assert_eq!(what, "belongs to ed-fi/students of http://a/data");
+    }
+}

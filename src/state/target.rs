@@ -1,0 +1,96 @@
+//! Where the state of one target is kept, and the lock that lets one run at a time work on it.
+//!
+//! A target is an API's data URL, in which year, instance and tenant stand. Below its folder each namespace has one, and in it each resource a
+//! file: `{state_dir}/{host-and-path}-{hash}/{namespace}/{resource}.dat`.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+use crate::resource::Resource;
+
+/// The folder of a target: its host and path to recognise it by, and a hash because those are shortened.
+pub fn folder(state_dir: &Path, data_url: &str) -> PathBuf {
+    let readable = data_url.split_once("://").map_or(data_url, |(_, rest)| rest);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let short: String = readable.trim_end_matches('/').chars().map(plain).take(60).collect();
+    let hash = Digest::of(data_url.trim_end_matches('/').as_bytes()).prefix();
+    state_dir.join(format!("{short}-{:08x}", hash >> 32))
+}
+
+/// The file of a resource below its target's folder.
+pub fn snapshot(folder: &Path, resource: &Resource) -> PathBuf {
+    folder.join(resource.namespace()).join(format!("{}.dat", resource.name()))
+}
+
+/// Held as long as a run works on a target; the system lets go of it when the program ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of a target's folder, which is made if need be; an error with exit code 5 tells who holds it.
+    pub fn take(folder: &Path, data_url: &str) -> Result<Lock> {
+        disk::make_folder(folder)?;
+        let path = folder.join("lock");
+        let cannot = || format!("cannot lock the state of {data_url} in {}", path.display());
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.create(true).truncate(false).read(true).write(true).open(&path).or_stop(Exit::Usage, cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who it is matters less than that it is held: an unreadable note is no further error.
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::new(
+                    Exit::Locked,
+                    format!("another run ({}) is working on {data_url}; start again when it has ended", holder.trim()),
+                ));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::new(Exit::Usage, cannot()).because(e)),
+        }
+        let note = format!("process {}, since {}\n", std::process::id(), jiff::Zoned::now().strftime("%F %T %Z"));
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(note.as_bytes()))
+            .or_stop(Exit::Usage, cannot)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(url: &str) -> String {
+        folder(Path::new("state"), url).display().to_string()
+    }
+
+    #[test]
+    fn each_data_url_has_its_own_readable_folder() {
+        let year = name("https://api.example.org/data/v3/2025");
+        assert!(year.starts_with("state/api.example.org-data-v3-2025-"), "{year}");
+        assert_ne!(year, name("https://api.example.org/data/v3/2026"));
+        assert_ne!(year, name("http://api.example.org/data/v3/2025"));
+        assert_ne!(name("https://a.org/data/v3"), name("https://a.org/data-v3"), "alike once shortened");
+        assert_eq!(year, name("https://api.example.org/data/v3/2025/"), "a slash at the end makes no other API");
+    }
+
+    #[test]
+    fn a_second_run_is_told_who_holds_the_lock_until_the_first_ends() {
+        let dir = std::env::temp_dir().join(format!("lightbeam-lock-{}", std::process::id()));
+        let first = Lock::take(&dir, "http://localhost/data").unwrap();
+        let refused = Lock::take(&dir, "http://localhost/data").unwrap_err();
+        assert_eq!(refused.exit(), Exit::Locked);
+        assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        Lock::take(&dir, "http://localhost/data").unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
