@@ -1,0 +1,214 @@
+//! The only file with threads and channels: runs one tier.
+//!
+//! Every worker does whichever of two things is at hand: it sends a payload that is due, or, where none is waiting, takes the next block
+//! from the source and sifts out of it what is due. So a block that is wholly skipped costs no hand-over of payloads, a tier of
+//! many small files keeps every worker busy, and what waits in memory is bounded by a block or two for each worker. What becomes known
+//! goes over a bounded channel to the calling thread, which alone keeps the books.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rayon::ThreadPool;
+
+/// The calling thread looks up at least so often, even if nothing becomes known.
+const LOOK_UP: Duration = Duration::from_millis(250);
+
+/// A worker came upon a bug of ours; what was known until then has been handed over.
+#[derive(Debug)]
+pub struct Panicked;
+
+/// Runs one tier on the pool's threads and returns when every block is sifted and every payload sent.
+///
+/// `sift` turns a block into news and the payloads that are due; `send` turns a payload into a piece of news. `learn` gets the news, several
+/// pieces at once under load, on the calling thread, and an empty list now and then when there is none.
+pub fn run<B, P: Send, N: Send>(
+    pool: &ThreadPool,
+    blocks: impl Iterator<Item = B> + Send,
+    sift: impl Fn(B) -> (N, Vec<P>) + Sync,
+    send: impl Fn(P) -> N + Sync,
+    mut learn: impl FnMut(Vec<N>),
+) -> Result<(), Panicked> {
+    let workers = pool.current_num_threads();
+    let blocks = Mutex::new(blocks);
+    let queue = Queue::new();
+    let (blocks, queue, sift, send) = (&blocks, &queue, &sift, &send);
+    pool.in_place_scope(|scope| {
+        // So much and no more may be known but unwritten when the program is killed.
+        let (sender, news) = sync_channel::<N>(workers);
+        for _ in 0..workers {
+            let sender = sender.clone();
+            scope.spawn(move |_| {
+                let work = || {
+                    loop {
+                        let piece = match queue.next() {
+                            Task::Send(payload) => send(payload),
+                            Task::Sift => {
+                                let Some(block) = lock(blocks).next() else {
+                                    queue.exhausted();
+                                    continue;
+                                };
+                                let (piece, due) = sift(block);
+                                queue.sifted(due);
+                                piece
+                            }
+                            Task::Done => return,
+                        };
+                        // The calling thread listens until the last worker has ended.
+                        if sender.send(piece).is_err() {
+                            return;
+                        }
+                    }
+                };
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    queue.give_up();
+                }
+            });
+        }
+        drop(sender);
+        loop {
+            let mut batch = Vec::with_capacity(workers);
+            match news.recv_timeout(LOOK_UP) {
+                Ok(piece) => batch.push(piece),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            batch.extend(news.try_iter().take(workers));
+            learn(batch);
+        }
+    });
+    if lock(&queue.state).given_up { Err(Panicked) } else { Ok(()) }
+}
+
+enum Task<P> {
+    Send(P),
+    Sift,
+    Done,
+}
+
+/// What is at hand for the workers.
+struct Queue<P> {
+    state: Mutex<State<P>>,
+    changed: Condvar,
+}
+
+struct State<P> {
+    due: VecDeque<P>,
+    /// So many workers are sifting and may yet add to `due`.
+    sifting: usize,
+    /// The source has no more blocks.
+    exhausted: bool,
+    given_up: bool,
+}
+
+impl<P> Queue<P> {
+    fn new() -> Queue<P> {
+        let state = State { due: VecDeque::new(), sifting: 0, exhausted: false, given_up: false };
+        Queue { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// What a worker is to do next; waits while others may yet find something for it.
+    fn next(&self) -> Task<P> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.given_up {
+                return Task::Done;
+            }
+            if let Some(payload) = state.due.pop_front() {
+                return Task::Send(payload);
+            }
+            match (state.exhausted, state.sifting) {
+                (true, 0) => return Task::Done,
+                (true, _) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                (false, _) => {
+                    state.sifting += 1;
+                    return Task::Sift;
+                }
+            }
+        }
+    }
+
+    fn sifted(&self, due: Vec<P>) {
+        let mut state = lock(&self.state);
+        state.sifting -= 1;
+        state.due.extend(due);
+        self.changed.notify_all();
+    }
+
+    fn exhausted(&self) {
+        let mut state = lock(&self.state);
+        state.sifting -= 1;
+        state.exhausted = true;
+        self.changed.notify_all();
+    }
+
+    fn give_up(&self) {
+        lock(&self.state).given_up = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A panic elsewhere leaves these values whole: each is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn pool(threads: usize) -> ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+    }
+
+    #[test]
+    fn every_payload_of_every_block_is_sent_once() {
+        let mut news = Vec::new();
+        run(&pool(8), 0..500, |b| (vec![], (b * 10..b * 10 + 10).collect()), |p| vec![p], |n| news.extend(n)).unwrap();
+        let mut sent: Vec<i32> = news.concat();
+        sent.sort();
+        assert_eq!(sent, (0..5_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_payloads_of_one_block_are_sent_by_all_workers_at_the_same_time() {
+        let together = Barrier::new(4);
+        let met = AtomicUsize::new(0);
+        let send = |_: usize| {
+            together.wait();
+            met.fetch_add(1, Ordering::Relaxed);
+        };
+        run(&pool(4), std::iter::once(()), |()| ((), (0..8).collect()), send, |_| {}).unwrap();
+        assert_eq!(met.into_inner(), 8);
+    }
+
+    #[test]
+    fn blocks_are_read_only_as_fast_as_payloads_are_sent() {
+        let read = AtomicUsize::new(0);
+        let sent = AtomicUsize::new(0);
+        let most_ahead = AtomicUsize::new(0);
+        let blocks = (0..1_000).inspect(|_| {
+            let ahead = read.fetch_add(10, Ordering::SeqCst) + 10 - sent.load(Ordering::SeqCst);
+            most_ahead.fetch_max(ahead, Ordering::SeqCst);
+        });
+        let send = |_: usize| {
+            sent.fetch_add(1, Ordering::SeqCst);
+        };
+        run(&pool(4), blocks, |_| ((), (0..10).collect()), send, |_| {}).unwrap();
+        assert_eq!(sent.into_inner(), 10_000);
+        assert!(most_ahead.into_inner() <= 2 * 4 * 10 + 4, "at most two blocks for each worker");
+    }
+
+    #[test]
+    fn a_bug_in_a_worker_is_told_after_the_news_were_handed_over() {
+        let mut known = 0;
+        let send = |p: i32| assert_ne!(p, 50, "a bug made for this test");
+        let end = run(&pool(1), 0..10, |b| ((), vec![b * 10]), send, |news| known += news.len());
+        assert!(end.is_err() && known > 5, "{known}");
+    }
+}

@@ -1,0 +1,320 @@
+//! What a run tells when it has ended: the [`Summary`], from which the exit code, the summary table and the results file are made.
+
+use std::path::Path;
+
+use jiff::Zoned;
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::outcome::{Counts, Places, Reason, Tally};
+use crate::resource::Resource;
+use crate::text;
+
+/// The summary stays within a terminal of so many columns.
+const COLUMNS: usize = 80;
+/// So many reasons are printed; the results file has all.
+const TOP_REASONS: usize = 10;
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// When it began.
+    pub started: Zoned,
+    /// When it ended.
+    pub completed: Zoned,
+    /// Each resource that has files, in the order of the plan.
+    pub resources: Vec<(Resource, Tally)>,
+    /// Why it ended early, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a run ended before every payload had been tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The exit code that tells it.
+    pub exit: Exit,
+    /// The reason in a sentence.
+    pub why: String,
+}
+
+impl Summary {
+    /// The counts of all resources.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        self.resources.iter().for_each(|(_, tally)| total.add(&tally.counts));
+        total
+    }
+
+    /// How the program is to end. `partial_ok`: a part that failed is no failure of the run.
+    pub fn exit(&self, partial_ok: bool) -> Exit {
+        let total = self.total();
+        let accepted = total.created + total.updated;
+        match &self.stopped {
+            Some(stopped) => stopped.exit,
+            None if total.unsent > 0 => Exit::GivenUp,
+            None if total.refused > 0 && accepted + total.skipped + total.skipped_refused == 0 => Exit::AllFailed,
+            None if total.refused + total.skipped_refused > 0 => match partial_ok {
+                true => Exit::Ok,
+                false => Exit::SomeFailed,
+            },
+            None if total.skipped > 0 && accepted == 0 => Exit::AllSkipped,
+            None => Exit::Ok,
+        }
+    }
+
+    /// What people read at the end, within 80 columns.
+    pub fn to_text(&self) -> String {
+        let mut text = self.counts();
+        text.push_str(&self.reasons());
+        for line in self.closing_lines() {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn counts(&self) -> String {
+        type Column = (&'static str, fn(&Counts) -> u64, bool);
+        let total = self.total();
+        let columns: [Column; 9] = [
+            ("read", |c| c.read, true),
+            ("blank", |c| c.blank, false),
+            ("created", |c| c.created, true),
+            ("updated", |c| c.updated, true),
+            ("skipped", |c| c.skipped, true),
+            ("skipped*", |c| c.skipped_refused, false),
+            ("twice", |c| c.duplicates, false),
+            ("refused", |c| c.refused, true),
+            ("unsent", |c| c.unsent, false),
+        ];
+        // Columns that are always there, and those with something to tell.
+        let shown: Vec<_> = columns.iter().filter(|(_, of, always)| *always || of(&total) > 0).collect();
+        let cells = |counts: &Counts| shown.iter().map(|(_, of, _)| text::count(of(counts))).collect::<Vec<_>>();
+        let mut rows = vec![(String::new(), shown.iter().map(|(head, ..)| head.to_string()).collect())];
+        rows.extend(self.resources.iter().map(|(resource, tally)| (resource.name().into(), cells(&tally.counts))));
+        rows.push(("total".into(), cells(&total)));
+        text::table(&rows, COLUMNS)
+    }
+
+    fn reasons(&self) -> String {
+        let mut all: Vec<(&Resource, &Reason, &Places)> = Vec::new();
+        for (resource, tally) in &self.resources {
+            all.extend(tally.failures.iter().map(|(reason, places)| (resource, reason, places)));
+        }
+        if all.is_empty() {
+            return String::new();
+        }
+        all.sort_by_cached_key(|(resource, reason, places)| {
+            (std::cmp::Reverse(occurrences(places)), *resource, *reason)
+        });
+        let mut text = String::from("\nWhy payloads did not arrive, most frequent first:\n");
+        for (resource, reason, places) in all.iter().take(TOP_REASONS) {
+            let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
+            let count = text::count(occurrences(places));
+            text.push_str(&format!(
+                "{count:>7} {}{status}: {}\n",
+                resource.name(),
+                text::shortened(&reason.message, 600)
+            ));
+            if let Some((file, line)) = first(places) {
+                text.push_str(&format!("{:>7} first at {}:{line}\n", "", file.display()));
+            }
+        }
+        if all.len() > TOP_REASONS {
+            text.push_str(&format!(
+                "{:>7} and {} more\n",
+                "",
+                text::counted((all.len() - TOP_REASONS) as u64, "reason")
+            ));
+        }
+        text
+    }
+
+    fn closing_lines(&self) -> Vec<String> {
+        let total = self.total();
+        let seconds = (self.completed.timestamp() - self.started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0);
+        let mut lines = vec![String::new()];
+        if total.skipped_refused > 0 {
+            lines.push(format!(
+                "* {} refused in an earlier run and not sent again; --failed sends them.",
+                text::counted(total.skipped_refused, "payload")
+            ));
+        }
+        if total.unsent > 0 {
+            lines.push(format!(
+                "{} got no final answer; the next run sends them.",
+                text::counted(total.unsent, "payload")
+            ));
+        }
+        if let Some(stopped) = &self.stopped {
+            lines.push(format!("Stopped early: {}", stopped.why));
+        }
+        if !total.balances() {
+            lines.push("The counts do not add up: this is a bug in lightbeam, please report it.".into());
+        }
+        let sent = total.created + total.updated + total.refused;
+        let rate = if seconds > 0.0 {
+            format!(", {} a second", text::count((sent as f64 / seconds) as u64))
+        } else {
+            String::new()
+        };
+        lines.push(format!(
+            "{} read, {} accepted, in {seconds:.1} s{rate}.",
+            text::counted(total.payloads(), "payload"),
+            text::count(total.created + total.updated)
+        ));
+        lines
+    }
+
+    /// The results file: the Python lightbeam's keys, which pipelines parse, and further ones.
+    pub fn to_json(&self, config: &Config, command: &str, exit: Exit) -> Value {
+        let total = self.total();
+        let stamp = |time: &Zoned| time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+        let runtime = (self.completed.timestamp() - self.started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0);
+        let mut resources = Map::new();
+        for (resource, tally) in &self.resources {
+            resources.insert(resource.name().into(), resource_json(resource, tally));
+        }
+        let mut results = json!({
+            "started_at": stamp(&self.started),
+            "working_dir": std::env::current_dir().unwrap_or_default().display().to_string(),
+            "config_file": config.file.display().to_string(),
+            "data_dir": config.data_dir.display().to_string(),
+            "api_url": config.api.base_url,
+            "namespace": config.namespace,
+            "namespace_overrides": config.namespace_overrides,
+            "command": command,
+            "completed_at": stamp(&self.completed),
+            "runtime_sec": runtime,
+            "resources": resources,
+        });
+        if let Value::Object(results) = &mut results {
+            let prefixed = counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n));
+            results.extend(prefixed);
+            results.insert("exit_code".into(), exit.code().into());
+            results.insert("stopped".into(), json!(self.stopped.as_ref().map(|s| &s.why)));
+            results.insert("lightbeam_version".into(), env!("CARGO_PKG_VERSION").into());
+        }
+        results
+    }
+}
+
+fn resource_json(resource: &Resource, tally: &Tally) -> Value {
+    let successes: Vec<_> =
+        tally.accepted.iter().map(|(status, count)| json!({ "status_code": status, "count": count })).collect();
+    let mut failures: Vec<(&Path, &Reason, Vec<u64>)> = Vec::new();
+    for (reason, places) in &tally.failures {
+        failures.extend(places.iter().map(|(file, lines)| {
+            let mut lines = lines.clone();
+            lines.sort_unstable();
+            (file.as_ref(), reason, lines)
+        }));
+    }
+    failures.sort();
+    let failures: Vec<_> = failures
+        .into_iter()
+        .map(|(file, reason, lines)| {
+            json!({
+                "status_code": reason.status,
+                "message": reason.message,
+                "file": file.display().to_string(),
+                "count": lines.len(),
+                "line_numbers": lines,
+            })
+        })
+        .collect();
+    let mut value = counts_json(&tally.counts);
+    value.insert("namespace".into(), resource.namespace().into());
+    value.insert("successes".into(), successes.into());
+    value.insert("failures".into(), failures.into());
+    value.into()
+}
+
+/// The Python lightbeam's three counts, which add up with its successes, and what they are made of.
+fn counts_json(counts: &Counts) -> Map<String, Value> {
+    let all = [
+        ("records_processed", counts.payloads()),
+        ("records_skipped", counts.skipped + counts.skipped_refused + counts.duplicates),
+        ("records_failed", counts.failed()),
+        ("records_created", counts.created),
+        ("records_updated", counts.updated),
+        ("records_skipped_accepted", counts.skipped),
+        ("records_skipped_refused", counts.skipped_refused),
+        ("records_duplicate", counts.duplicates),
+        ("records_refused", counts.refused),
+        ("records_unsent", counts.unsent),
+        ("lines_blank", counts.blank),
+    ];
+    all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
+}
+
+fn occurrences(places: &Places) -> u64 {
+    places.values().map(|lines| lines.len() as u64).sum()
+}
+
+fn first(places: &Places) -> Option<(&Path, u64)> {
+    let (file, lines) = places.iter().next()?;
+    Some((file.as_ref(), *lines.iter().min()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(counts: Counts) -> Summary {
+        let now: Zoned = "2026-11-22T12:00:00+00:00[UTC]".parse().unwrap();
+        let tally = Tally { counts, ..Tally::default() };
+        let resources = vec![(Resource::new("ed-fi", "students"), tally)];
+        Summary { started: now.clone(), completed: now, resources, stopped: None }
+    }
+
+    #[test]
+    fn the_exit_code_tells_what_became_of_the_run() {
+        let exit = |counts| (summary(counts).exit(false).code(), summary(counts).exit(true).code());
+        let none = Counts::default();
+        assert_eq!(exit(none), (0, 0), "nothing to do");
+        assert_eq!(exit(Counts { created: 1, skipped: 5, ..none }), (0, 0));
+        assert_eq!(exit(Counts { skipped: 5, duplicates: 1, ..none }), (99, 99));
+        assert_eq!(exit(Counts { refused: 3, ..none }), (1, 1));
+        assert_eq!(exit(Counts { refused: 3, updated: 1, ..none }), (3, 0));
+        assert_eq!(exit(Counts { refused: 3, skipped: 1, ..none }), (3, 0));
+        assert_eq!(exit(Counts { skipped: 5, skipped_refused: 1, ..none }), (3, 0));
+        assert_eq!(exit(Counts { unsent: 1, created: 9, ..none }), (4, 4));
+        let mut stopped = summary(Counts { unsent: 1, ..none });
+        stopped.stopped = Some(Stopped { exit: Exit::Terminated, why: "SIGTERM".into() });
+        assert_eq!(stopped.exit(true).code(), 143);
+    }
+
+    #[test]
+    fn the_summary_stays_within_80_columns_whatever_the_numbers() {
+        let n = 1_234;
+        let counts = Counts {
+            read: 8 * n,
+            blank: n,
+            created: n,
+            updated: n,
+            skipped: n,
+            skipped_refused: n,
+            duplicates: n,
+            refused: n,
+            unsent: n,
+        };
+        let mut summary = summary(counts);
+        let long = "studentSpecialEducationProgramEligibilityAssociations";
+        summary.resources.push((Resource::new("ed-fi", long), Tally::default()));
+        let fits = |table: &str| table.lines().all(|line| line.chars().count() <= COLUMNS);
+        let table = summary.counts();
+        assert!(fits(&table) && table.lines().any(|line| line == long), "every column at once\n{table}");
+        summary.resources[0].1.counts = Counts { read: 2_000_000, created: 1_999_993, refused: 7, ..Counts::default() };
+        let table = summary.counts();
+        assert!(fits(&table), "millions\n{table}");
+    }
+
+    #[test]
+    fn a_balance_that_does_not_hold_is_told() {
+        let text = |read| summary(Counts { read, created: 1, ..Counts::default() }).to_text();
+        assert!(!text(1).contains("do not add up"));
+        assert!(text(2).contains("do not add up"));
+    }
+}
