@@ -1,0 +1,165 @@
+//! The order of a run: which files are sent as which resource, tier after tier.
+//!
+//! The order is that of the API's dependencies: a tier's resources reference only resources of tiers before it, so that all of a
+//! tier is sent together. Resources that dependencies leave out (no Ed-Fi API lists schoolYearTypes there) come before all others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::resource::Resource;
+use crate::selector::Selector;
+use crate::source::Found;
+
+/// The order of resources that the API's dependencies leave out; theirs begin with 1.
+pub const BEFORE_ALL: u32 = 0;
+
+/// Which resource a name means, and its order: by name in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog(BTreeMap<String, (Resource, u32)>);
+
+/// In which namespace a name is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// Where no override names the resource.
+    pub namespace: &'a str,
+    /// Namespace → names.
+    pub overrides: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl Scope<'_> {
+    fn namespace_of(&self, name: &str) -> &str {
+        let names = |names: &Vec<String>| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        self.overrides.iter().find(|(_, list)| names(list)).map_or(self.namespace, |(namespace, _)| namespace)
+    }
+
+    /// Punctuation in namespaces differs between tools (`ed-fi`, `edfi`); the Ed-Fi bulk loader ignores it too.
+    fn holds(&self, resource: &Resource) -> bool {
+        let plain = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+        plain(self.namespace_of(resource.name())) == plain(resource.namespace())
+    }
+}
+
+impl Catalog {
+    /// From the orders in which the API lets resources be created.
+    pub fn new(scope: Scope, ordered: impl IntoIterator<Item = (Resource, u32)>) -> Catalog {
+        let mut catalog = Catalog::default();
+        for (resource, order) in ordered.into_iter().filter(|(resource, _)| scope.holds(resource)) {
+            catalog.0.insert(resource.name().to_lowercase(), (resource, order));
+        }
+        catalog
+    }
+
+    /// Adds resources that dependencies leave out, and returns those that were new.
+    pub fn add_unordered(&mut self, scope: Scope, resources: impl IntoIterator<Item = Resource>) -> Vec<Resource> {
+        let mut new = Vec::new();
+        for resource in resources.into_iter().filter(|resource| scope.holds(resource)) {
+            let name = resource.name().to_lowercase();
+            if !self.0.contains_key(&name) {
+                new.push(resource.clone());
+                self.0.insert(name, (resource, BEFORE_ALL));
+            }
+        }
+        new
+    }
+
+    /// Whether a name, in whatever casing, is a resource.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(&name.to_lowercase())
+    }
+
+    /// Every name, as the API spells it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|(resource, _)| resource.name())
+    }
+}
+
+/// Tier after tier.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// In ascending order; each has at least one job.
+    pub tiers: Vec<Tier>,
+}
+
+/// Resources that can be sent together.
+#[derive(Clone, Debug)]
+pub struct Tier {
+    /// The order that the API gives it; [`BEFORE_ALL`] for what it gives none.
+    pub order: u32,
+    /// By name.
+    pub jobs: Vec<Job>,
+}
+
+/// One resource and its files.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What is sent.
+    pub resource: Resource,
+    /// From where, in this order.
+    pub files: Vec<Arc<Path>>,
+}
+
+/// Puts the selected resources that have files in order, and returns the files that match no resource too.
+pub fn build(catalog: &Catalog, selector: &Selector, found: Found) -> (Plan, Vec<PathBuf>) {
+    let mut tiers: BTreeMap<u32, Vec<Job>> = BTreeMap::new();
+    let mut unmatched = Vec::new();
+    for (name, files) in found.files {
+        match catalog.0.get(&name) {
+            None => unmatched.extend(files),
+            Some((resource, _)) if !selector.matches(resource.name()) => {}
+            Some((resource, order)) => {
+                let files = files.into_iter().map(Arc::from).collect();
+                tiers.entry(*order).or_default().push(Job { resource: resource.clone(), files });
+            }
+        }
+    }
+    let tiers = tiers.into_iter().map(|(order, jobs)| Tier { order, jobs }).collect();
+    (Plan { tiers }, unmatched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(overrides: &BTreeMap<String, Vec<String>>) -> Catalog {
+        let ordered = [("ed-fi", "students", 3), ("ed-fi", "sexDescriptors", 1), ("ed-fi", "schools", 3), ("tpdm", "candidates", 9), ("tpdm", "students", 9)];
+        let ordered = ordered.map(|(namespace, name, order)| (Resource::new(namespace, name), order));
+        Catalog::new(Scope { namespace: "ed-fi", overrides }, ordered)
+    }
+
+    fn found(stems: &[&str]) -> Found {
+        let files = stems.iter().map(|s| (s.to_string(), vec![PathBuf::from(format!("{s}.jsonl"))])).collect();
+        Found { files, unused: Vec::new() }
+    }
+
+    fn tiers(plan: &Plan) -> Vec<(u32, Vec<String>)> {
+        plan.tiers.iter().map(|t| (t.order, t.jobs.iter().map(|j| j.resource.to_string()).collect())).collect()
+    }
+
+    #[test]
+    fn tiers_ascend_and_hold_only_what_has_files() {
+        let (plan, unmatched) = build(&catalog(&BTreeMap::new()), &Selector::default(), found(&["students", "sexdescriptors", "schools"]));
+        let expected = [(1, vec!["ed-fi/sexDescriptors".to_string()]), (3, vec!["ed-fi/schools".into(), "ed-fi/students".into()])];
+        assert_eq!((tiers(&plan), unmatched), (expected.to_vec(), vec![]));
+    }
+
+    #[test]
+    fn a_name_means_the_resource_of_the_namespace_that_names_it() {
+        let overrides = BTreeMap::from([("TPDM".to_string(), vec!["Candidates".to_string()])]);
+        let (plan, _) = build(&catalog(&overrides), &Selector::default(), found(&["candidates", "students"]));
+        assert_eq!(tiers(&plan), [(3, vec!["ed-fi/students".into()]), (9, vec!["tpdm/candidates".into()])]);
+        let (_, unmatched) = build(&catalog(&BTreeMap::new()), &Selector::default(), found(&["candidates"]));
+        assert_eq!(unmatched, [PathBuf::from("candidates.jsonl")]);
+    }
+
+    #[test]
+    fn what_dependencies_leave_out_comes_before_all_others() {
+        let overrides = BTreeMap::new();
+        let mut catalog = catalog(&overrides);
+        let scope = Scope { namespace: "ed-fi", overrides: &overrides };
+        let extra = ["schoolYearTypes", "students"].map(|name| Resource::new("ed-fi", name));
+        assert_eq!(catalog.add_unordered(scope, extra), [Resource::new("ed-fi", "schoolYearTypes")]);
+        let (plan, _) = build(&catalog, &Selector::default(), found(&["schoolyeartypes", "students"]));
+        assert_eq!(plan.tiers.iter().map(|t| t.order).collect::<Vec<_>>(), [BEFORE_ALL, 3]);
+    }
+}

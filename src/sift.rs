@@ -1,0 +1,196 @@
+//! What of a block is due: the first look at each line, and for most lines of a rerun the only one.
+//!
+//! A line is blank, no payload, known and not due, the same as an earlier one of this run, or a payload to send.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fxhash::FxHashSet;
+use serde::de::IgnoredAny;
+
+use crate::digest::Digest;
+use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
+use crate::source::{Block, Piece};
+use crate::state::resend::{Due, Resend};
+use crate::state::table::Table;
+
+/// What sifting needs to know of one resource of a tier.
+pub struct Known {
+    /// What was known when the tier began.
+    table: Arc<Table>,
+    /// The payloads of this run that were due so far.
+    taken: Mutex<FxHashSet<Digest>>,
+}
+
+impl Known {
+    /// From the resource's history.
+    pub fn new(table: Arc<Table>) -> Known {
+        Known { table, taken: Mutex::default() }
+    }
+}
+
+/// A payload that is due.
+#[derive(Debug)]
+pub struct Payload {
+    /// The index of its resource.
+    pub resource: usize,
+    /// Its line, from 1.
+    pub line: u64,
+    /// By what it is recognised.
+    pub digest: Digest,
+    /// Whether history has an entry for it.
+    pub known: bool,
+    block: Arc<Block>,
+    range: Range<usize>,
+}
+
+impl Payload {
+    /// What is sent: the line without white space around it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.block.bytes[self.range.clone()]
+    }
+
+    /// What became of it.
+    pub fn outcome(&self, verdict: Verdict) -> Outcome {
+        let place = Place { file: self.block.file.clone(), line: self.line };
+        Outcome { resource: self.resource, place, digest: Some(self.digest), known: self.known, verdict }
+    }
+}
+
+/// What became of the lines of a block that are not due.
+#[derive(Debug, Default)]
+pub struct Sifted {
+    /// The index of the resource.
+    pub resource: usize,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// How many lines, and what became of them; failures are in `flaws` alone.
+    pub counts: Counts,
+    /// Lines that cannot be sent.
+    pub flaws: Vec<Outcome>,
+}
+
+/// Sifts what was read of the resource that `known` belongs to.
+pub fn sift(piece: Piece, known: &[Known], rules: &Resend) -> (Sifted, Vec<Payload>) {
+    let block = match piece {
+        Piece::Lines(block) => Arc::new(block),
+        Piece::Flaw { resource, file, line, message } => {
+            let counts = Counts { read: 1, ..Counts::default() };
+            let flaws = vec![flaw(resource, &file, line, message)];
+            return (Sifted { resource, counts, flaws, bytes: 0 }, Vec::new());
+        }
+    };
+    let Known { table, taken } = &known[block.resource];
+    let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
+    let mut due = Vec::new();
+    for (line, range) in block.lines() {
+        sifted.counts.read += 1;
+        let bytes = &block.bytes[range.clone()];
+        if bytes.is_empty() {
+            sifted.counts.blank += 1;
+            continue;
+        }
+        let digest = Digest::of(bytes);
+        let entry = table.get(&digest);
+        match rules.due(entry) {
+            Due::Accepted => sifted.counts.skipped += 1,
+            Due::Refused => sifted.counts.skipped_refused += 1,
+            // What the API answered to before was a payload: only new lines are looked into.
+            Due::Yes => match entry.map_or_else(|| no_object(bytes), |_| None) {
+                Some(what) => sifted.flaws.push(flaw(block.resource, &block.file, line, what)),
+                None => {
+                    let (block, known) = (block.clone(), entry.is_some());
+                    due.push(Payload { resource: block.resource, line, digest, known, block, range });
+                }
+            },
+        }
+    }
+    if !due.is_empty() {
+        let lines = due.len();
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        due.retain(|payload| taken.insert(payload.digest));
+        sifted.counts.duplicates += (lines - due.len()) as u64;
+    }
+    (sifted, due)
+}
+
+fn flaw(resource: usize, file: &Arc<Path>, line: u64, message: String) -> Outcome {
+    let place = Place { file: file.clone(), line };
+    let verdict = Verdict::Refused(Reason { status: None, message });
+    Outcome { resource, place, digest: None, known: false, verdict }
+}
+
+/// Why a line is not one JSON object (RFC 8259), if it is not.
+fn no_object(bytes: &[u8]) -> Option<String> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(e) => return Some(format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1)),
+    };
+    if !text.starts_with('{') {
+        return Some(match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => "not a JSON object, but another JSON value".into(),
+            Err(_) => "not JSON: a payload begins with {".into(),
+        });
+    }
+    let wrong = serde_json::from_str::<IgnoredAny>(text).err()?;
+    Some(format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::table::Entry;
+
+    fn block(text: &str) -> Piece {
+        let file = Path::new("students.jsonl").into();
+        Piece::Lines(Block { resource: 0, file, first_line: 1, bytes: text.into() })
+    }
+
+    fn known(entries: &[(&str, u16)]) -> Vec<Known> {
+        let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry { at: 1, status: *status });
+        vec![Known::new(Arc::new(Table::default().with(entries.iter().map(entry).collect())))]
+    }
+
+    fn texts(due: &[Payload]) -> Vec<&str> {
+        due.iter().map(|p| std::str::from_utf8(p.bytes()).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_line_is_blank_or_known_or_taken_or_due() {
+        let known = known(&[(r#"{"a":1}"#, 201), (r#"{"a":2}"#, 400)]);
+        let text = "{\"a\":1}\r\n\n  {\"a\":2}\n{\"a\":3} \n{\"a\":3}\n{\"a\":4}";
+        let (sifted, due) = sift(block(text), &known, &Resend::default());
+        let counts = Counts { read: 6, blank: 1, skipped: 1, skipped_refused: 1, duplicates: 1, ..Counts::default() };
+        assert_eq!(sifted.counts, counts);
+        assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
+        assert_eq!(due.iter().map(|p| p.line).collect::<Vec<_>>(), [4, 6]);
+        let (sifted, due) = sift(block("{\"a\":4}\n"), &known, &Resend::default());
+        assert_eq!((sifted.counts.duplicates, due.len()), (1, 0), "a later block knows what an earlier one took");
+    }
+
+    #[test]
+    fn what_is_no_payload_is_told_with_its_line_and_the_rest_is_due() {
+        let text = "{\"a\":1}\n{\"a\":\n[1]\nnonsense\n{\"a\":1} {\"b\":2}\n{\"a\":2,}\n{\"z\":1}";
+        let (sifted, due) = sift(block(text), &known(&[]), &Resend::default());
+        let told: Vec<_> = sifted
+            .flaws
+            .iter()
+            .map(|flaw| match &flaw.verdict {
+                Verdict::Refused(reason) => format!("{} {}", flaw.place.line, reason.message),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told.len(), 5, "{told:?}");
+        for (told, expected) in told.iter().zip(["2 not JSON", "3 not a JSON object", "4 not JSON", "5 not JSON", "6 not JSON"]) {
+            assert!(told.starts_with(expected), "{told} instead of {expected}");
+        }
+        assert!(told[4].ends_with("at column 8"), "{told:?}");
+        assert_eq!(texts(&due), [r#"{"a":1}"#, r#"{"z":1}"#]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf_8_says_where() {
+        assert_eq!(no_object(b"{\"a\":\"\xff\"}").as_deref(), Some("not UTF-8 (byte 7 of the line)"));
+    }
+}
