@@ -1,1 +1,3 @@
-fn main() {}
+//! Every test that looks at the project from outside, in one binary; one module a subject.
+
+mod district;
