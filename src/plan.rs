@@ -4,6 +4,7 @@
 //! tier is sent together. Resources that dependencies leave out (no Ed-Fi API lists schoolYearTypes there) come before all others.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ impl Scope<'_> {
 
     /// Punctuation in namespaces differs between tools (`ed-fi`, `edfi`); the Ed-Fi bulk loader ignores it too.
     fn holds(&self, resource: &Resource) -> bool {
-        let plain = |s: &str| s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+        let plain =
+            |s: &str| s.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
         plain(self.namespace_of(resource.name())) == plain(resource.namespace())
     }
 }
@@ -54,10 +56,9 @@ impl Catalog {
     pub fn add_unordered(&mut self, scope: Scope, resources: impl IntoIterator<Item = Resource>) -> Vec<Resource> {
         let mut new = Vec::new();
         for resource in resources.into_iter().filter(|resource| scope.holds(resource)) {
-            let name = resource.name().to_lowercase();
-            if !self.0.contains_key(&name) {
-                new.push(resource.clone());
-                self.0.insert(name, (resource, BEFORE_ALL));
+            if let Entry::Vacant(free) = self.0.entry(resource.name().to_lowercase()) {
+                free.insert((resource.clone(), BEFORE_ALL));
+                new.push(resource);
             }
         }
         new
@@ -122,7 +123,13 @@ mod tests {
     use super::*;
 
     fn catalog(overrides: &BTreeMap<String, Vec<String>>) -> Catalog {
-        let ordered = [("ed-fi", "students", 3), ("ed-fi", "sexDescriptors", 1), ("ed-fi", "schools", 3), ("tpdm", "candidates", 9), ("tpdm", "students", 9)];
+        let ordered = [
+            ("ed-fi", "students", 3),
+            ("ed-fi", "sexDescriptors", 1),
+            ("ed-fi", "schools", 3),
+            ("tpdm", "candidates", 9),
+            ("tpdm", "students", 9),
+        ];
         let ordered = ordered.map(|(namespace, name, order)| (Resource::new(namespace, name), order));
         Catalog::new(Scope { namespace: "ed-fi", overrides }, ordered)
     }
@@ -138,8 +145,10 @@ mod tests {
 
     #[test]
     fn tiers_ascend_and_hold_only_what_has_files() {
-        let (plan, unmatched) = build(&catalog(&BTreeMap::new()), &Selector::default(), found(&["students", "sexdescriptors", "schools"]));
-        let expected = [(1, vec!["ed-fi/sexDescriptors".to_string()]), (3, vec!["ed-fi/schools".into(), "ed-fi/students".into()])];
+        let (plan, unmatched) =
+            build(&catalog(&BTreeMap::new()), &Selector::default(), found(&["students", "sexdescriptors", "schools"]));
+        let expected =
+            [(1, vec!["ed-fi/sexDescriptors".to_string()]), (3, vec!["ed-fi/schools".into(), "ed-fi/students".into()])];
         assert_eq!((tiers(&plan), unmatched), (expected.to_vec(), vec![]));
     }
 

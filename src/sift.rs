@@ -182,7 +182,9 @@ mod tests {
             })
             .collect();
         assert_eq!(told.len(), 5, "{told:?}");
-        for (told, expected) in told.iter().zip(["2 not JSON", "3 not a JSON object", "4 not JSON", "5 not JSON", "6 not JSON"]) {
+        for (told, expected) in
+            told.iter().zip(["2 not JSON", "3 not a JSON object", "4 not JSON", "5 not JSON", "6 not JSON"])
+        {
             assert!(told.starts_with(expected), "{told} instead of {expected}");
         }
         assert!(told[4].ends_with("at column 8"), "{told:?}");

@@ -112,7 +112,7 @@ pub fn read(path: &Path) -> Result<Contents> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            return Err(Error::usage(format!("cannot read the journal {}", path.display())).because(e));
+            Err(Error::usage(format!("cannot read the journal {}", path.display())).because(e))
         }
         _ => parse(&bytes).ok_or_else(|| {
             Error::usage(format!(
