@@ -44,6 +44,8 @@ pub enum Verdict {
     Refused(Reason),
     /// No final answer: it is due again in the next run.
     Unsent(Reason),
+    /// The run stopped before its turn: it is due again in the next run.
+    Untried,
 }
 
 /// Why a payload was not accepted.
@@ -150,6 +152,11 @@ impl Tally {
             Verdict::Unsent(reason) => {
                 self.counts.unsent += 1;
                 reason
+            }
+            // That the run stopped is told once, not for each line.
+            Verdict::Untried => {
+                self.counts.unsent += 1;
+                return;
             }
         };
         let reason = match self.failures.len() < Tally::REASONS || self.failures.contains_key(&reason) {

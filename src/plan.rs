@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::source::Found;
+use crate::source::{Blocks, Found};
 
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
 pub const BEFORE_ALL: u32 = 0;
@@ -98,6 +98,14 @@ pub struct Job {
     pub resource: Resource,
     /// From where, in this order.
     pub files: Vec<Arc<Path>>,
+}
+
+impl Tier {
+    /// What is read of all its files, each piece with the index of its job.
+    pub fn blocks(&self) -> Blocks {
+        let files = |(i, job): (usize, &Job)| job.files.iter().map(move |file| (i, file.clone())).collect::<Vec<_>>();
+        Blocks::new(self.jobs.iter().enumerate().flat_map(files).collect())
+    }
 }
 
 /// Puts the selected resources that have files in order, and returns the files that match no resource too.

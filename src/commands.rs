@@ -1,0 +1,5 @@
+//! One file a command, each readable on one screen.
+
+pub mod plan;
+pub mod prepare;
+pub mod send;

@@ -1,0 +1,145 @@
+//! `lightbeam plan`: what `send` would do, without sending anything. Works from cached metadata where the API cannot be reached.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::prepare::prepare;
+use crate::config::Config;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::observer::Observer;
+use crate::outcome::Counts;
+use crate::plan::{BEFORE_ALL, Tier};
+use crate::pool;
+use crate::resource::Resource;
+use crate::selector::Selector;
+use crate::sift::{Known, sift};
+use crate::state::{self, resend::Resend};
+use crate::text;
+
+/// What a run would do.
+pub struct Outlook {
+    /// The API's data URL.
+    pub target: String,
+    /// Each tier's order and what would become of its resources.
+    pub tiers: Vec<(u32, Vec<Row>)>,
+}
+
+/// What would become of one resource.
+pub struct Row {
+    /// The resource.
+    pub resource: Resource,
+    /// How many files it has.
+    pub files: usize,
+    /// What became of its lines already; those in no count would be sent.
+    pub counts: Counts,
+}
+
+impl Row {
+    fn due(&self) -> u64 {
+        self.counts.payloads() - self.counts.settled()
+    }
+}
+
+/// Looks at every line of the selected resources.
+pub fn run(
+    config: &Config,
+    selector: &Selector,
+    resend: &Resend,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Outlook> {
+    let prepared = prepare(config, selector, observer, interrupt)?;
+    let pool = rayon::ThreadPoolBuilder::new().build().or_stop(Exit::GivenUp, || "cannot start workers".into())?;
+    let target = prepared.api.urls().data.clone();
+    let mut tiers = Vec::new();
+    for tier in prepared.plan.tiers {
+        let order = tier.order;
+        tiers.push((order, rows(config, &target, tier, resend, &pool, interrupt)?));
+    }
+    Ok(Outlook { target, tiers })
+}
+
+fn rows(
+    config: &Config,
+    target: &str,
+    tier: Tier,
+    resend: &Resend,
+    pool: &rayon::ThreadPool,
+    interrupt: &Interrupt,
+) -> Result<Vec<Row>> {
+    let known = |job: &crate::plan::Job| state::peek(&config.state_dir, target, &job.resource).map(|t| Known::new(Arc::new(t)));
+    let known = tier.jobs.iter().map(known).collect::<Result<Vec<_>>>()?;
+    let blocks = tier.blocks().take_while(|_| interrupt.asked().is_none());
+    let look = |piece| (sift(piece, &known, resend).0, Vec::<Infallible>::new());
+    let row = |job: crate::plan::Job| Row { resource: job.resource, files: job.files.len(), counts: Counts::default() };
+    let mut rows: Vec<Row> = tier.jobs.into_iter().map(row).collect();
+    let never = |payload: Infallible| match payload {};
+    pool::run(pool, blocks, look, never, |news| {
+        for sifted in news {
+            let counts = &mut rows[sifted.resource].counts;
+            counts.add(&sifted.counts);
+            counts.refused += sifted.flaws.len() as u64;
+        }
+    })
+    .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
+    match interrupt.asked() {
+        Some(exit) => Err(Error::new(exit, "interrupted while reading")),
+        None => Ok(rows),
+    }
+}
+
+impl Outlook {
+    /// What people read, within 80 columns.
+    pub fn to_text(&self) -> String {
+        let cells = |files: usize, counts: &Counts, due: u64| {
+            let known = [counts.skipped, counts.skipped_refused, counts.duplicates, counts.refused];
+            let all = [files as u64, counts.payloads(), due].into_iter().chain(known);
+            all.map(text::count).collect::<Vec<_>>()
+        };
+        let heads = ["files", "payloads", "to send", "skipped", "refused*", "twice", "invalid"];
+        let mut rows = vec![(String::new(), heads.map(String::from).to_vec())];
+        let (mut total, mut files, mut due) = (Counts::default(), 0, 0);
+        for (number, (order, tier)) in self.tiers.iter().enumerate() {
+            let order = if *order == BEFORE_ALL { "before all others".into() } else { format!("order {order}") };
+            rows.push((format!("tier {}, {order}", number + 1), Vec::new()));
+            for row in tier {
+                total.add(&row.counts);
+                files += row.files;
+                due += row.due();
+                rows.push((format!("  {}", row.resource.name()), cells(row.files, &row.counts, row.due())));
+            }
+        }
+        rows.push(("total".into(), cells(files, &total, due)));
+        let refused = match total.skipped_refused {
+            0 => "",
+            _ => "* refused in an earlier run and not sent again; --failed sends them.\n",
+        };
+        format!("Nothing is sent. To {}:\n{}{refused}", self.target, text::table(&rows, 80))
+    }
+
+    /// The same for machines.
+    pub fn to_json(&self) -> Value {
+        let row = |row: &Row| {
+            json!({
+                "resource": row.resource.name(),
+                "namespace": row.resource.namespace(),
+                "files": row.files,
+                "payloads": row.counts.payloads(),
+                "to_send": row.due(),
+                "skipped_accepted": row.counts.skipped,
+                "skipped_refused": row.counts.skipped_refused,
+                "duplicates": row.counts.duplicates,
+                "invalid": row.counts.refused,
+                "blank": row.counts.blank,
+            })
+        };
+        let tier = |(order, rows): &(u32, Vec<Row>)| {
+            json!({ "order": order, "resources": rows.iter().map(row).collect::<Vec<_>>() })
+        };
+        json!({ "target": self.target, "tiers": self.tiers.iter().map(tier).collect::<Vec<_>>() })
+    }
+}

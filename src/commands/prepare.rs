@@ -1,0 +1,77 @@
+//! What `send` and `plan` do first: reach the API, find the files, put them in order, and name whatever will not be sent.
+
+use crate::api::Api;
+use crate::config::{Config, Level};
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::nearest::nearest;
+use crate::observer::Observer;
+use crate::plan::{self, Catalog, Plan, Scope};
+use crate::resource::Resource;
+use crate::selector::Selector;
+use crate::source::{self, Found};
+use crate::text;
+
+/// An API and what there is to be sent to it.
+pub struct Prepared {
+    /// Where the payloads go.
+    pub api: Api,
+    /// In which order.
+    pub plan: Plan,
+}
+
+/// Reaches the API for its metadata and puts the selected files in order. What will not be read is logged by name.
+pub fn prepare(
+    config: &Config,
+    selector: &Selector,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Prepared> {
+    let found = source::find(&config.data_dir)?;
+    let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
+    let catalog = catalog(config, selector, &api, &found, observer)?;
+    for pattern in selector.unknown(catalog.names()) {
+        return Err(Error::usage(format!("the selector {pattern} matches no resource{}", hint(&pattern, &catalog))));
+    }
+    let unused = found.unused.len();
+    for unused in found.unused.iter().take(SHOWN) {
+        observer.log(Level::Warning, &format!("{} is not read: it {}", unused.path.display(), unused.why));
+    }
+    if unused > SHOWN {
+        observer.log(Level::Warning, &format!("{} more are not read either", text::count((unused - SHOWN) as u64)));
+    }
+    let (plan, unmatched) = plan::build(&catalog, selector, found);
+    for path in unmatched {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let hint = hint(&name, &catalog);
+        observer.log(Level::Warning, &format!("{} is not sent: it matches no resource{hint}", path.display()));
+    }
+    Ok(Prepared { api, plan })
+}
+
+/// So many entries that are not read are named.
+const SHOWN: usize = 20;
+
+/// The resources that can be sent. The OpenAPI documents are asked only where dependencies do not know a name that is wanted.
+fn catalog(config: &Config, selector: &Selector, api: &Api, found: &Found, observer: &mut dyn Observer) -> Result<Catalog> {
+    let scope = Scope { namespace: &config.namespace, overrides: &config.namespace_overrides };
+    let ordered = api.dependencies().iter().filter_map(|d| Some((d.resource.clone(), d.create?)));
+    let mut catalog = Catalog::new(scope, ordered);
+    let overridden = config.namespace_overrides.iter();
+    let overridden = overridden.flat_map(|(namespace, names)| names.iter().map(|name| Resource::new(namespace, name)));
+    let mut extra = catalog.add_unordered(scope, overridden);
+    let unknown_file = found.files.keys().any(|name| !catalog.has(name));
+    if unknown_file || !selector.unknown(catalog.names()).is_empty() {
+        let known = api.posted(&mut |text| observer.log(Level::Warning, &text))?;
+        extra.extend(catalog.add_unordered(scope, known));
+    }
+    for resource in extra.iter().filter(|r| found.files.contains_key(&r.name().to_lowercase())) {
+        let text = format!("{} is not among the API's dependencies: it is sent before all others", resource.name());
+        observer.log(Level::Info, &text);
+    }
+    Ok(catalog)
+}
+
+fn hint(name: &str, catalog: &Catalog) -> String {
+    nearest(name, catalog.names()).map_or(String::new(), |near| format!("; did you mean {near}?"))
+}
