@@ -164,3 +164,132 @@ fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<D
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::testing::{broken, stage, status};
+    use super::transport::{Answer, Kind};
+    use super::*;
+    use crate::config::{Connection, Level};
+
+    const DISCOVERY: &str = r#"{"version":"7.3","urls":{
+        "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
+        "oauth":"http://web-api/api/oauth/token","dataManagementApi":"http://web-api/api/data/v3/"}}"#;
+    const DEPENDENCIES: &str = r#"[{"resource":"/ed-fi/students","order":3,"operations":["Create"]}]"#;
+    const LIST: &str = r#"[{"name":"Resources","endpointUri":"http://web-api/api/metadata/r.json","prefix":""},
+        {"name":"Descriptors","endpointUri":"http://web-api/api/metadata/d.json","prefix":""}]"#;
+
+    fn config(name: &str) -> Config {
+        let folder = std::env::temp_dir().join(format!("lightbeam-api-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Config {
+            file: PathBuf::from("lightbeam.yaml"),
+            state_dir: folder,
+            data_dir: PathBuf::from("."),
+            namespace: "ed-fi".into(),
+            namespace_overrides: Default::default(),
+            api: testing::api("https://example.com/api"),
+            connection: Connection {
+                pool_size: 8,
+                timeout: Duration::from_secs(60),
+                num_retries: 0,
+                backoff_factor: 1.5,
+                retry_statuses: Vec::new(),
+                verify_ssl: true,
+            },
+            resend_failed: false,
+            log_level: Level::Info,
+            show_stacktrace: false,
+        }
+    }
+
+    /// An API that answers its documents by path; `missing` is not there.
+    fn documents(missing: &'static str) -> impl Fn(&request::Request<'_>) -> Answer + Send + Sync {
+        move |request| match request.url.path() {
+            path if path == missing => status(404, ""),
+            "/api" => status(200, DISCOVERY),
+            "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
+            "/api/metadata/" => status(200, LIST),
+            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
+            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/oauth/token" => testing::token("t1", 1000),
+            "/api/data/v3/ed-fi/students" => status(201, ""),
+            path => panic!("nobody should ask for {path}"),
+        }
+    }
+
+    #[test]
+    fn connecting_learns_urls_and_order_and_sending_uses_them() {
+        let config = config("connect");
+        let mut warnings = Vec::new();
+        let api = Api::over(stage(documents("")).wire, &config, &mut |w| warnings.push(w)).unwrap();
+        let students = Resource::new("ed-fi", "students");
+        let expected = Dependency { resource: students.clone(), create: Some(3), update: None };
+        assert_eq!(api.dependencies(), [expected]);
+        assert_eq!(api.urls().data, "https://example.com/api/data/v3");
+        let sent = api.post(&api.urls().of(&students).unwrap(), b"{}").unwrap();
+        assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
+        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
+        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
+        assert_eq!(posted, BTreeSet::from(known));
+        assert!(warnings.is_empty(), "{warnings:?}");
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+
+    #[test]
+    fn fresh_metadata_works_without_the_api() {
+        let config = config("offline");
+        Api::over(stage(documents("")).wire, &config, &mut |_| ()).unwrap();
+        let api = Api::over(stage(|_| broken(Kind::Connect)).wire, &config, &mut |_| ()).unwrap();
+        assert_eq!(api.dependencies().len(), 1);
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+
+    fn error(name: &str, missing: &'static str) -> String {
+        let config = config(name);
+        let error = Api::over(stage(documents(missing)).wire, &config, &mut |_| ()).err().unwrap();
+        let _ = std::fs::remove_dir_all(config.state_dir);
+        assert_eq!(error.exit(), Exit::GivenUp);
+        error.to_string()
+    }
+
+    #[test]
+    fn missing_metadata_names_the_key_that_helps() {
+        let text = error("no-discovery", "/api");
+        assert!(text.contains("404, Not Found") && text.contains("edfi_api.base_url"), "{text}");
+        let text = error("no-dependencies", "/api/metadata/data/v3/dependencies");
+        assert!(text.contains("404, Not Found") && text.contains("edfi_api.dependencies_url"), "{text}");
+    }
+
+    #[test]
+    fn where_the_configuration_says_all_discovery_may_fail() {
+        for answer in [status(404, ""), status(200, "<html>Welcome</html>"), broken(Kind::Certificate)] {
+            let mut config = config("by-hand");
+            config.api.oauth_url = Some("https://example.com/login".into());
+            config.api.dependencies_url = Some("https://example.com/order".into());
+            let stage = stage(move |request| match request.url.path() {
+                "/order" => status(200, DEPENDENCIES),
+                _ => answer.clone(),
+            });
+            let api = Api::over(stage.wire, &config, &mut |_| ()).unwrap();
+            assert_eq!(api.urls().data, "https://example.com/api/data/v3");
+            std::fs::remove_dir_all(config.state_dir).unwrap();
+        }
+    }
+
+    #[test]
+    fn openapi_documents_that_the_api_lacks_are_warnings() {
+        let config = config("no-openapi");
+        let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
+        let mut warnings = Vec::new();
+        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(
+            warnings,
+            ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]
+        );
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+}

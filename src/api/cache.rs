@@ -108,3 +108,74 @@ fn check(bytes: &[u8]) -> u64 {
     hasher.write(bytes);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://example.com/metadata?a=1";
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("lightbeam-cache-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    fn copy(body: &[u8]) -> Copy {
+        Copy { etag: Some("\"7\"".into()), fetched: 1_000_000, body: body.into() }
+    }
+
+    #[test]
+    fn what_is_stored_is_loaded_and_only_for_its_url() {
+        let folder = folder("stored");
+        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        assert_eq!(cache.load(&url), None);
+        cache.store(&url, &copy(b"old")).unwrap();
+        cache.store(&url, &copy(b"line\nand \xff more")).unwrap();
+        assert_eq!(cache.load(&url), Some(copy(b"line\nand \xff more")));
+        assert_eq!(cache.load(&Uri::from_static("https://example.com/metadata?a=2")), None);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_absent() {
+        let folder = folder("damaged");
+        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        cache.store(&url, &copy(b"0123456789")).unwrap();
+        let file = cache.file(&url);
+        let whole = fs::read(&file).unwrap();
+        for end in 0..whole.len() {
+            fs::write(&file, &whole[..end]).unwrap();
+            assert_eq!(cache.load(&url), None, "cut at {end}");
+        }
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        fs::write(&file, flipped).unwrap();
+        assert_eq!(cache.load(&url), None);
+        let other = Uri::from_static("https://example.com/other");
+        fs::write(cache.file(&other), whole).unwrap();
+        assert_eq!(cache.load(&other), None, "the file of another URL");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_copy_is_fresh_for_an_hour_and_not_before_its_time() {
+        let copy = copy(b"");
+        assert!(copy.is_fresh(1_000_000) && copy.is_fresh(1_003_599));
+        assert!(!copy.is_fresh(1_003_600) && !copy.is_fresh(999_999));
+    }
+
+    #[test]
+    fn wiping_forgets_copies_and_touches_nothing_else() {
+        let folder = folder("wiped");
+        wipe(&folder).unwrap();
+        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        cache.store(&url, &copy(b"x")).unwrap();
+        let others = folder.join("cache/swagger.pickle");
+        fs::write(&others, "somebody else's").unwrap();
+        wipe(&folder).unwrap();
+        assert_eq!(cache.load(&url), None);
+        assert!(others.exists() && !cache.file(&url).exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -15,6 +15,7 @@ use super::transport::{Answer, Kind};
 use super::wire::{Wire, in_words};
 use crate::config::Api;
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 
 /// The lifetime of a token that does not tell its own: what hosts ship with.
 const USUAL_LIFETIME: Duration = Duration::from_secs(1800);
@@ -41,7 +42,15 @@ pub struct Session {
     /// Why this key or secret may not get through, if it may not.
     note: Option<&'static str>,
     current: RwLock<Option<Bearer>>,
-    renewing: Mutex<()>,
+    /// Held by the one who renews. Once that has failed for good it says so to whoever waited, for to ask as patiently
+    /// for each worker would keep a run from ending.
+    renewing: Mutex<Option<Failed>>,
+}
+
+/// How a renewal failed.
+struct Failed {
+    exit: Exit,
+    message: String,
 }
 
 impl Session {
@@ -86,11 +95,23 @@ impl Session {
 
     /// Waits for whoever is renewing; then the current token if it is `good`, else a new one.
     fn renewed_unless(&self, wire: &Wire, good: impl Fn(&Bearer) -> bool) -> Result<Bearer> {
-        let _one = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Failed { exit, message }) = &*failed {
+            return Err(Error::new(*exit, message.clone()));
+        }
         let current = self.current();
         if let Some(bearer) = current.as_ref().filter(|bearer| good(bearer)) {
             return Ok(bearer.clone());
         }
+        let renewed = self.renewed(wire, current.as_ref());
+        if let Err(error) = &renewed {
+            *failed = Some(Failed { exit: error.exit(), message: error.to_string() });
+        }
+        renewed
+    }
+
+    /// Asks for the next token, with all patience of the policy.
+    fn renewed(&self, wire: &Wire, before: Option<&Bearer>) -> Result<Bearer> {
         let mut since = (wire.clock)();
         let exchange = wire.patiently(
             || {
@@ -101,7 +122,7 @@ impl Session {
         )?;
         match exchange.interrupted {
             Some(exit) => Err(Error::new(exit, "interrupted while asking for a token")),
-            None => Ok(self.set(self.token(&exchange.answer, since, current.as_ref())?)),
+            None => Ok(self.set(self.token(&exchange.answer, since, before)?)),
         }
     }
 
@@ -180,5 +201,171 @@ fn lifetime(body: &Value) -> Duration {
     match body["expires_in"].as_f64() {
         Some(seconds) if seconds > 0.0 => Duration::from_secs_f64(seconds.min(MOST)),
         _ => USUAL_LIFETIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{self, broken, stage, status, token};
+
+    const URL: &str = "https://example.com/oauth/token";
+
+    fn session() -> Session {
+        Session::new(Uri::from_static(URL), &testing::api("https://example.com"))
+    }
+
+    /// The header of a token, readable.
+    fn sent(bearer: &Bearer) -> &str {
+        bearer.header.to_str().unwrap()
+    }
+
+    #[test]
+    fn one_token_serves_until_nine_tenths_of_its_life_are_over() {
+        let stage = stage(testing::script(vec![token("t1", 1000), token("t2", 1000)]));
+        let session = session();
+        for seconds in [0, 500, 899] {
+            stage.set_time(seconds);
+            assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t1");
+        }
+        stage.set_time(900);
+        assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t2");
+        assert_eq!(stage.seen(), vec![format!("POST {URL} Basic a2V5OnMzY3JldA=="); 2]);
+    }
+
+    #[test]
+    fn a_token_that_does_not_tell_its_life_lives_half_an_hour() {
+        for expires in [r#""#, r#","expires_in":0"#, r#","expires_in":"soon""#, r#","expires_in":-5"#] {
+            let body = format!(r#"{{"access_token":"t"{expires}}}"#);
+            let stage = stage(testing::script(vec![Ok(Reply { status: 200, body: body.into(), ..Reply::default() })]));
+            let bearer = session().bearer(&stage.wire).unwrap();
+            assert_eq!(bearer.until - bearer.since, Duration::from_secs(1800), "{expires}");
+        }
+        let stage = stage(testing::script(vec![token("t", u64::MAX)]));
+        let bearer = session().bearer(&stage.wire).unwrap();
+        assert_eq!(bearer.until - bearer.since, Duration::from_secs(365 * 86_400));
+    }
+
+    #[test]
+    fn a_failed_early_renewal_falls_back_to_the_token_at_hand() {
+        let stage = stage(testing::script(vec![token("t1", 1000), status(500, ""), token("t2", 1000)]));
+        let session = session();
+        session.bearer(&stage.wire).unwrap();
+        for seconds in [900, 950, 999] {
+            stage.set_time(seconds);
+            assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t1");
+        }
+        assert_eq!((stage.seen().len(), stage.slept().len()), (2, 0));
+        stage.set_time(1000);
+        assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t2");
+    }
+
+    #[test]
+    fn eight_workers_with_an_ended_token_ask_for_one() {
+        let (stage, session) = (stage(testing::numbered_tokens(1000)), session());
+        session.bearer(&stage.wire).unwrap();
+        stage.set_time(2000);
+        let barrier = std::sync::Barrier::new(8);
+        let ask = || {
+            barrier.wait();
+            sent(&session.bearer(&stage.wire).unwrap()).to_string()
+        };
+        let sent: Vec<String> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        assert_eq!(sent, ["Bearer t2"; 8]);
+        assert_eq!(stage.seen().len(), 2);
+    }
+
+    #[test]
+    fn eight_workers_with_a_refused_token_ask_for_one() {
+        let (stage, session) = (stage(testing::numbered_tokens(1000)), session());
+        let refused = session.bearer(&stage.wire).unwrap();
+        let barrier = std::sync::Barrier::new(8);
+        let renew = || {
+            barrier.wait();
+            sent(&session.renew(&stage.wire, &refused).unwrap()).to_string()
+        };
+        let sent: Vec<String> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8).map(|_| scope.spawn(renew)).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        });
+        assert_eq!(sent, ["Bearer t2"; 8]);
+        assert_eq!(stage.seen().len(), 2);
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_patience() {
+        let answers = vec![broken(Kind::Connect), status(503, ""), token("t1", 1000)];
+        let stage = stage(testing::script(answers));
+        assert_eq!(sent(&session().bearer(&stage.wire).unwrap()), "Bearer t1");
+        assert_eq!(stage.slept(), [250, 375]);
+    }
+
+    #[test]
+    fn a_final_failure_is_told_to_all_who_waited() {
+        let stage = stage(|_| broken(Kind::Connect));
+        let session = session();
+        let first = session.bearer(&stage.wire).unwrap_err();
+        assert_eq!(first.to_string(), format!("no answer from {URL} to the request for a token: broken as scripted"));
+        assert_eq!(stage.seen().len(), 11);
+        let second = session.bearer(&stage.wire).unwrap_err();
+        assert_eq!((second.to_string(), second.exit()), (first.to_string(), Exit::GivenUp));
+        assert_eq!(stage.seen().len(), 11);
+    }
+
+    #[test]
+    fn an_interrupted_wait_ends_as_the_interruption_wants() {
+        let mut stage = stage(|_| broken(Kind::Connect));
+        stage.wire.sleep = Box::new(|_| Err(Exit::Terminated));
+        assert_eq!(session().bearer(&stage.wire).unwrap_err().exit(), Exit::Terminated);
+    }
+
+    fn error(answer: Answer, set: impl FnOnce(&mut Api)) -> String {
+        let mut api = testing::api("https://example.com");
+        set(&mut api);
+        let mut stage = stage(testing::script(vec![answer]));
+        stage.wire.policy.num_retries = 0;
+        let error = Session::new(Uri::from_static(URL), &api).bearer(&stage.wire).unwrap_err();
+        assert_eq!(error.exit(), Exit::GivenUp);
+        let text = error.to_string();
+        assert!(text.contains(URL) && !text.contains("s3cret"), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_refused_login_names_the_keys_to_check_and_no_secret() {
+        for refused in [400, 401] {
+            let text = error(status(refused, r#"{"error":"invalid_client"}"#), |_| ());
+            let expected = format!("login refused by {URL} ({refused}, invalid_client): check edfi_api.client_id, ");
+            assert!(text.starts_with(&expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_colon_in_the_login_is_pointed_out() {
+        assert!(error(status(400, ""), |api| api.client_id = "a:b".into()).contains("RFC 7617"));
+        let secret = |api: &mut Api| api.client_secret = crate::config::Secret::new("s3cret:");
+        assert!(error(status(400, ""), secret).contains("edfi_api.client_secret holds a ':'"));
+        assert!(!error(status(400, ""), |_| ()).contains("holds a ':'"));
+    }
+
+    #[test]
+    fn too_many_tokens_are_explained() {
+        let body = r#"{"detail":"The caller has authenticated too many times in too short of a time period.",
+            "type":"urn:ed-fi:api:security:authentication:too-many-tokens","title":"Too Many Tokens","status":429,
+            "errors":["Too many access tokens have been requested (limit is 15)."]}"#;
+        let text = error(status(429, body), |_| ());
+        assert!(text.contains("(limit is 15)") && text.contains("within 30 minutes"), "{text}");
+        assert!(!error(status(429, "slow down"), |_| ()).contains("30 minutes"));
+    }
+
+    #[test]
+    fn a_url_that_gives_no_tokens_is_doubted() {
+        assert!(error(status(404, ""), |_| ()).contains("edfi_api.oauth_url"));
+        for body in ["<html>Welcome</html>", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, "{}"] {
+            assert!(error(status(200, body), |_| ()).contains("gave no token"), "{body}");
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::interrupt::Interrupt;
 /// Sleeps, or tells how the program is to end because somebody asked it to.
 pub type Sleep = Box<dyn Fn(Duration) -> Result<(), Exit> + Send + Sync>;
 
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+
 /// A transport with the patience to use it.
 pub struct Wire {
     /// What carries requests.
@@ -26,7 +29,7 @@ pub struct Wire {
     /// The only sleep of this room.
     pub sleep: Sleep,
     /// The time that tokens age by.
-    pub clock: fn() -> Instant,
+    pub clock: Clock,
     /// A number in `[0, 1)`, another one each time.
     pub jitter: fn() -> f64,
 }
@@ -50,7 +53,7 @@ impl Wire {
             true => Ok(()),
             false => Err(interrupt.asked().unwrap_or(Exit::Interrupted)),
         };
-        Wire { transport, policy, sleep: Box::new(sleep), clock: Instant::now, jitter }
+        Wire { transport, policy, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
     }
 
     /// Asks once.
