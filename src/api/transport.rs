@@ -172,6 +172,7 @@ fn broken(error: ureq::Error) -> Broken {
         (Kind::Timeout, _) => "no answer within the timeout".into(),
         // Without the client's own prefix.
         (_, ureq::Error::Io(error)) => error.to_string(),
+        (_, ureq::Error::Other(error)) => error.to_string(),
         (_, error) => error.to_string(),
     };
     let text = match kind {
@@ -259,3 +260,221 @@ impl std::fmt::Display for LookupFailed {
 }
 
 impl std::error::Error for LookupFailed {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    use super::*;
+    use crate::api::request::{KEPT_OF_DATA, bearer, get, post};
+
+    fn connection() -> Connection {
+        Connection {
+            pool_size: 8,
+            timeout: Duration::from_secs(60),
+            num_retries: 0,
+            backoff_factor: 1.0,
+            retry_statuses: Vec::new(),
+            verify_ssl: true,
+        }
+    }
+
+    fn http(connection: &Connection) -> Http {
+        Http::new(connection, &Uri::from_static("http://127.0.0.1"))
+    }
+
+    /// A host on the loopback that hands each connection to `serve`; its URL, but for the scheme.
+    fn listen(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(serve));
+        address
+    }
+
+    /// Reads one request: its head, in lower case, and its body.
+    fn request(stream: &mut impl BufRead) -> Option<String> {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if stream.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let head = head.to_ascii_lowercase();
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut body).ok()?;
+        Some(head + &String::from_utf8(body).unwrap())
+    }
+
+    /// A host that gives every request the same answer, and the requests of each of its connections.
+    fn host(answer: String) -> (Uri, Arc<Mutex<Vec<Vec<String>>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let address = listen(move |stream| {
+            log.lock().unwrap().push(Vec::new());
+            let mut stream = BufReader::new(stream);
+            while let Some(request) = request(&mut stream) {
+                log.lock().unwrap().last_mut().unwrap().push(request);
+                if stream.get_mut().write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        (format!("http://{address}/data").parse().unwrap(), seen)
+    }
+
+    #[test]
+    fn requests_arrive_as_they_were_made_over_one_connection() {
+        let (url, seen) = host("HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Length: 0\r\n\r\n".into());
+        let http = http(&connection());
+        for _ in 0..2 {
+            let reply = http.call(&post(&url, &bearer("t1").unwrap(), b"{\"a\":1}")).unwrap();
+            assert_eq!(reply, Reply { status: 201, ..Reply::default() });
+        }
+        http.call(&get(&url, Some("\"7\""))).unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [3], "requests of each connection");
+        for part in [
+            "post /data http/1.1\r\n",
+            "authorization: bearer t1\r\n",
+            "content-type: application/json\r\n",
+            concat!("user-agent: lightbeam/", env!("CARGO_PKG_VERSION"), "\r\n"),
+            "\r\n\r\n{\"a\":1}",
+        ] {
+            assert!(seen[0][0].contains(part), "{part} is not in {}", seen[0][0]);
+        }
+        assert!(seen[0][2].contains("if-none-match: \"7\"\r\n"), "{}", seen[0][2]);
+    }
+
+    #[test]
+    fn answers_are_read_with_what_matters_and_to_their_end() {
+        let body = "x".repeat(KEPT_OF_DATA as usize + 1_000);
+        let head = "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nETag: \"1\"\r\n";
+        let (url, seen) = host(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()));
+        let http = http(&connection());
+        for _ in 0..2 {
+            let reply = http.call(&post(&url, &bearer("t1").unwrap(), b"{}")).unwrap();
+            assert_eq!((reply.status, reply.retry_after.as_deref()), (429, Some("7")));
+            assert_eq!(reply.body.len(), KEPT_OF_DATA as usize);
+        }
+        assert_eq!(seen.lock().unwrap().len(), 1, "connections");
+        let reply = http.call(&get(&url, None)).unwrap();
+        assert_eq!((reply.etag.as_deref(), reply.body.len()), (Some("\"1\""), body.len()));
+    }
+
+    #[test]
+    fn redirections_are_not_followed() {
+        for status in [301, 307] {
+            let (url, seen) =
+                host(format!("HTTP/1.1 {status} Moved\r\nLocation: /there\r\nContent-Length: 2\r\n\r\nno"));
+            let reply = http(&connection()).call(&post(&url, &bearer("t1").unwrap(), b"{}")).unwrap();
+            assert_eq!((reply.status, reply.location.as_deref()), (status, Some("/there")));
+            assert_eq!(seen.lock().unwrap()[0].len(), 1);
+        }
+    }
+
+    /// What breaks when a document is asked for.
+    fn breaks(connection: &Connection, url: &str) -> Broken {
+        http(connection).call(&get(&url.parse().unwrap(), None)).unwrap_err()
+    }
+
+    #[test]
+    fn what_broke_is_told_apart() {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(breaks(&connection(), &format!("http://{nobody}/")).kind, Kind::Connect);
+        let hang_up = listen(drop);
+        assert_eq!(breaks(&connection(), &format!("http://{hang_up}/")).kind, Kind::Cut);
+        let (torn, _) = host("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf".into());
+        let patient = Connection { timeout: Duration::from_millis(100), ..connection() };
+        assert_eq!(breaks(&patient, &torn.to_string()).kind, Kind::Timeout, "an answer that never ends");
+        let (silent, _) = host(String::new());
+        assert_eq!(breaks(&patient, &silent.to_string()).text, "no answer within the timeout");
+        let (babble, _) = host("what?\r\n\r\n".into());
+        assert_eq!(breaks(&connection(), &babble.to_string()).kind, Kind::Cut);
+        assert_eq!(breaks(&connection(), "/no/host").kind, Kind::Request);
+        let lookup = breaks(&connection(), "http://a..b/");
+        assert_eq!(lookup.kind, Kind::Lookup);
+        assert!(lookup.text.starts_with("cannot look up the host a..b: "), "{}", lookup.text);
+    }
+
+    #[test]
+    fn a_body_that_is_cut_is_not_an_answer() {
+        let address = listen(|stream| {
+            let mut stream = BufReader::new(stream);
+            request(&mut stream);
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+        });
+        assert_eq!(breaks(&connection(), &format!("http://{address}/")).kind, Kind::Cut);
+    }
+
+    /// A host whose certificate nobody has signed but itself.
+    fn self_signed_host() -> String {
+        let certificate = include_bytes!("../../fixtures/self-signed-host/certificate.pem");
+        let key = include_bytes!("../../fixtures/self-signed-host/key.pem");
+        let chain = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key).unwrap())
+            .unwrap();
+        let config = Arc::new(config);
+        listen(move |stream| {
+            let server = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = BufReader::new(rustls::StreamOwned::new(server, stream));
+            if request(&mut stream).is_some() {
+                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            }
+        })
+    }
+
+    #[test]
+    fn an_untrusted_certificate_ends_the_matter_unless_told_otherwise() {
+        let url = format!("https://{}/", self_signed_host());
+        let broken = breaks(&connection(), &url);
+        assert_eq!(broken.kind, Kind::Certificate);
+        assert!(broken.text.starts_with("the host's certificate is not to be trusted: "), "{}", broken.text);
+        let trusting = Connection { verify_ssl: false, ..connection() };
+        assert_eq!(http(&trusting).call(&get(&url.parse().unwrap(), None)).unwrap().status, 200);
+    }
+
+    #[test]
+    fn a_host_that_does_not_speak_tls_is_told_apart() {
+        let address = listen(|stream| {
+            let mut stream = BufReader::new(stream);
+            let _ = stream.fill_buf();
+            stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::Tls);
+    }
+
+    #[test]
+    fn looked_up_addresses_are_remembered_for_a_minute() {
+        let (lookup, url) = (Lookup::default(), Uri::from_static("http://127.0.0.1:7/"));
+        let (scheme, authority) = (url.scheme().unwrap(), url.authority().unwrap());
+        assert!(lookup.remembered(scheme, authority).is_none());
+        lookup.resolve(&url, &AgentConfig::default(), NextTimeout::default()).unwrap();
+        assert_eq!(lookup.remembered(scheme, authority).unwrap()[..], ["127.0.0.1:7".parse().unwrap()]);
+        assert!(lookup.remembered(&Scheme::HTTPS, authority).is_none());
+        lookup.known.write().unwrap()[0].since -= Lookup::REMEMBERED;
+        assert!(lookup.remembered(scheme, authority).is_none());
+    }
+
+    #[test]
+    fn no_proxy_leads_to_the_loopback() {
+        for (url, loopback) in [
+            ("http://localhost:8080/", true),
+            ("http://127.0.0.1/", true),
+            ("http://[::1]:80/", true),
+            ("https://example.com/", false),
+            ("https://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&Uri::from_static(url)), loopback, "{url}");
+        }
+    }
+}
