@@ -1,6 +1,8 @@
 //! Sends folders of JSONL payloads to an Ed-Fi API.
 
+pub mod api;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod digest;
 pub mod disk;

@@ -71,7 +71,8 @@ fn rows(
     pool: &rayon::ThreadPool,
     interrupt: &Interrupt,
 ) -> Result<Vec<Row>> {
-    let known = |job: &crate::plan::Job| state::peek(&config.state_dir, target, &job.resource).map(|t| Known::new(Arc::new(t)));
+    let known =
+        |job: &crate::plan::Job| state::peek(&config.state_dir, target, &job.resource).map(|t| Known::new(Arc::new(t)));
     let known = tier.jobs.iter().map(known).collect::<Result<Vec<_>>>()?;
     let blocks = tier.blocks().take_while(|_| interrupt.asked().is_none());
     let look = |piece| (sift(piece, &known, resend).0, Vec::<Infallible>::new());
@@ -137,9 +138,7 @@ impl Outlook {
                 "blank": row.counts.blank,
             })
         };
-        let tier = |(order, rows): &(u32, Vec<Row>)| {
-            json!({ "order": order, "resources": rows.iter().map(row).collect::<Vec<_>>() })
-        };
+        let tier = |(order, rows): &(u32, Vec<Row>)| json!({ "order": order, "resources": rows.iter().map(row).collect::<Vec<_>>() });
         json!({ "target": self.target, "tiers": self.tiers.iter().map(tier).collect::<Vec<_>>() })
     }
 }

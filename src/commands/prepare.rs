@@ -30,8 +30,8 @@ pub fn prepare(
     let found = source::find(&config.data_dir)?;
     let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
     let catalog = catalog(config, selector, &api, &found, observer)?;
-    for pattern in selector.unknown(catalog.names()) {
-        return Err(Error::usage(format!("the selector {pattern} matches no resource{}", hint(&pattern, &catalog))));
+    if let Some(pattern) = selector.unknown(catalog.names()).first() {
+        return Err(Error::usage(format!("the selector {pattern} matches no resource{}", hint(pattern, &catalog))));
     }
     let unused = found.unused.len();
     for unused in found.unused.iter().take(SHOWN) {
@@ -53,7 +53,13 @@ pub fn prepare(
 const SHOWN: usize = 20;
 
 /// The resources that can be sent. The OpenAPI documents are asked only where dependencies do not know a name that is wanted.
-fn catalog(config: &Config, selector: &Selector, api: &Api, found: &Found, observer: &mut dyn Observer) -> Result<Catalog> {
+fn catalog(
+    config: &Config,
+    selector: &Selector,
+    api: &Api,
+    found: &Found,
+    observer: &mut dyn Observer,
+) -> Result<Catalog> {
     let scope = Scope { namespace: &config.namespace, overrides: &config.namespace_overrides };
     let ordered = api.dependencies().iter().filter_map(|d| Some((d.resource.clone(), d.create?)));
     let mut catalog = Catalog::new(scope, ordered);

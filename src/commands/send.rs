@@ -87,7 +87,8 @@ impl Load<'_> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let first = books.begin(number, tier);
-        let known = tier.jobs.iter().map(|job| history.table(&job.resource).map(Known::new)).collect::<Result<Vec<_>>>()?;
+        let known =
+            tier.jobs.iter().map(|job| history.table(&job.resource).map(Known::new)).collect::<Result<Vec<_>>>()?;
         let urls = self.prepared.api.urls();
         let urls = tier.jobs.iter().map(|job| urls.of(&job.resource)).collect::<Result<Vec<_>>>()?;
         let end = pool::run(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::{self, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -34,7 +34,7 @@ struct Body<'a> {
 
 /// Writes the table of a resource of a target in place of what was there.
 pub fn write(path: &Path, target: &str, resource: &str, table: &Table) -> Result<()> {
-    disk::replace(path, &encode(target, resource, table))
+    disk::replace(path, &encode(target, resource, table), Readers::Owner)
 }
 
 /// Reads the table of a resource of a target; an empty one if there is no file yet.

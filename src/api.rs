@@ -1,0 +1,295 @@
+//! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
+//!
+//! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
+//! comes back, [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
+//! the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
+//! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
+
+pub mod cache;
+pub mod dependencies;
+pub mod metadata;
+pub mod openapi;
+pub mod reply;
+pub mod request;
+pub mod retry;
+pub mod send;
+pub mod session;
+#[cfg(test)]
+mod testing;
+pub mod transport;
+pub mod urls;
+pub mod wire;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use self::cache::Cache;
+use self::dependencies::Dependency;
+use self::metadata::{Found, Metadata};
+use self::retry::Policy;
+use self::send::Sent;
+use self::session::Session;
+use self::transport::Http;
+use self::transport::http::Uri;
+use self::urls::Urls;
+use self::wire::Wire;
+use crate::config::{self, Config};
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::resource::Resource;
+
+/// An API whose metadata is known. Workers share it.
+pub struct Api {
+    config: config::Api,
+    base: Uri,
+    wire: Wire,
+    cache: Cache,
+    urls: Urls,
+    dependencies: Vec<Dependency>,
+    session: Session,
+}
+
+impl Api {
+    /// Learns where everything is and in which order resources are to be sent. Asks for no token yet.
+    ///
+    /// Errors: a configuration that does not fit the API (exit 2); an API that cannot be reached or does not answer
+    /// as one (exit 4).
+    pub fn connect(config: &Config, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> Result<Api> {
+        let http = Http::new(&config.connection, &urls::base(&config.api)?);
+        let wire = Wire::new(Box::new(http), Policy::new(&config.connection), interrupt);
+        Api::over(wire, config, warn)
+    }
+
+    /// The same over any wire.
+    pub fn over(wire: Wire, config: &Config, warn: &mut dyn FnMut(String)) -> Result<Api> {
+        let base = urls::base(&config.api)?;
+        let cache = Cache::below(&config.state_dir);
+        let mut metadata = Metadata { wire: &wire, cache: &cache, warn };
+        let urls = discovered(&mut metadata, &base, &config.api)?;
+        urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
+        let dependencies = ordered(&mut metadata, &base, &urls)?;
+        let session = Session::new(urls.oauth.clone(), &config.api);
+        Ok(Api { config: config.api.clone(), base, wire, cache, urls, dependencies, session })
+    }
+
+    /// Where everything is.
+    pub fn urls(&self) -> &Urls {
+        &self.urls
+    }
+
+    /// When each resource's turn comes, sorted by the order of creation.
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+
+    /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
+    /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
+    pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
+        let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
+        let (mut resources, mut descriptors) =
+            (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
+        if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &self.urls.open_api) {
+            let read = |body: &[u8]| openapi::list(list, body);
+            match metadata.get("the list of OpenAPI documents", list, read)? {
+                Found::Document(listed) => {
+                    let mended =
+                        |url: Option<String>| url.map(|u| urls::mended(&self.base, &self.config, &u)).transpose();
+                    resources = resources.or(mended(listed.resources)?);
+                    descriptors = descriptors.or(mended(listed.descriptors)?);
+                }
+                Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
+            }
+        }
+        let mut posted = BTreeSet::new();
+        for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
+            let Some(url) = url else {
+                (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
+                continue;
+            };
+            let read = |body: &[u8]| openapi::posted(&url, body);
+            match metadata.get(&format!("the OpenAPI document of {what}"), &url, read)? {
+                Found::Document(known) => posted.extend(known),
+                Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
+            }
+        }
+        Ok(posted)
+    }
+
+    /// Asks for a token, so that a refused login shows before anything is read or sent.
+    pub fn login(&self) -> Result<()> {
+        self.session.bearer(&self.wire).map(drop)
+    }
+
+    /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the
+    /// configuration. Called by many workers at once. An error stops the run.
+    pub fn post(&self, url: &Uri, body: &[u8]) -> Result<Sent> {
+        send::send(&self.wire, &self.session, url, body)
+    }
+}
+
+/// The API's URLs. Where the configuration says all that is needed, discovery may fail.
+fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Urls> {
+    let read = |body: &[u8]| {
+        let told = || format!("the discovery document at {base} is no JSON; is edfi_api.base_url right?");
+        reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
+    };
+    let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
+    match metadata.get("the discovery document", base, read) {
+        Ok(Found::Document(document)) => urls::resolve(base, api, Ok(&document)),
+        Ok(Found::Absent(refusal)) => urls::resolve(base, api, Err(&format!("{}, {}", refusal.status, refusal.text()))),
+        Err(error) if by_hand && error.exit() == Exit::GivenUp => {
+            (metadata.warn)(format!("{error}; going by the configuration alone"));
+            urls::resolve(base, api, Err(&error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The API's dependencies, without which nothing can be sent in order.
+fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<Dependency>> {
+    let Some(url) = &urls.dependencies else {
+        return Err(Error::api(format!(
+            "the API at {base} does not tell the order of its resources (urls.dependencies of its discovery document): \
+             set edfi_api.dependencies_url"
+        )));
+    };
+    match metadata.get("the dependencies", url, |body| dependencies::read(url, body))? {
+        Found::Document(dependencies) => Ok(dependencies),
+        Found::Absent(refusal) => Err(Error::api(format!(
+            "the API has no dependencies at {url} ({}, {}): set edfi_api.dependencies_url",
+            refusal.status,
+            refusal.text()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::testing::{broken, stage, status};
+    use super::transport::{Answer, Kind};
+    use super::*;
+    use crate::config::{Connection, Level};
+
+    const DISCOVERY: &str = r#"{"version":"7.3","urls":{
+        "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
+        "oauth":"http://web-api/api/oauth/token","dataManagementApi":"http://web-api/api/data/v3/"}}"#;
+    const DEPENDENCIES: &str = r#"[{"resource":"/ed-fi/students","order":3,"operations":["Create"]}]"#;
+    const LIST: &str = r#"[{"name":"Resources","endpointUri":"http://web-api/api/metadata/r.json","prefix":""},
+        {"name":"Descriptors","endpointUri":"http://web-api/api/metadata/d.json","prefix":""}]"#;
+
+    fn config(name: &str) -> Config {
+        let folder = std::env::temp_dir().join(format!("lightbeam-api-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Config {
+            file: PathBuf::from("lightbeam.yaml"),
+            state_dir: folder,
+            data_dir: PathBuf::from("."),
+            namespace: "ed-fi".into(),
+            namespace_overrides: Default::default(),
+            api: testing::api("https://example.com/api"),
+            connection: Connection {
+                pool_size: 8,
+                timeout: Duration::from_secs(60),
+                num_retries: 0,
+                backoff_factor: 1.5,
+                retry_statuses: Vec::new(),
+                verify_ssl: true,
+            },
+            resend_failed: false,
+            log_level: Level::Info,
+            show_stacktrace: false,
+        }
+    }
+
+    /// An API that answers its documents by path; `missing` is not there.
+    fn documents(missing: &'static str) -> impl Fn(&request::Request<'_>) -> Answer + Send + Sync {
+        move |request| match request.url.path() {
+            path if path == missing => status(404, ""),
+            "/api" => status(200, DISCOVERY),
+            "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
+            "/api/metadata/" => status(200, LIST),
+            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
+            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/oauth/token" => testing::token("t1", 1000),
+            "/api/data/v3/ed-fi/students" => status(201, ""),
+            path => panic!("nobody should ask for {path}"),
+        }
+    }
+
+    #[test]
+    fn connecting_learns_urls_and_order_and_sending_uses_them() {
+        let config = config("connect");
+        let mut warnings = Vec::new();
+        let api = Api::over(stage(documents("")).wire, &config, &mut |w| warnings.push(w)).unwrap();
+        let students = Resource::new("ed-fi", "students");
+        let expected = Dependency { resource: students.clone(), create: Some(3), update: None };
+        assert_eq!(api.dependencies(), [expected]);
+        assert_eq!(api.urls().data, "https://example.com/api/data/v3");
+        let sent = api.post(&api.urls().of(&students).unwrap(), b"{}").unwrap();
+        assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
+        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
+        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
+        assert_eq!(posted, BTreeSet::from(known));
+        assert!(warnings.is_empty(), "{warnings:?}");
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+
+    #[test]
+    fn fresh_metadata_works_without_the_api() {
+        let config = config("offline");
+        Api::over(stage(documents("")).wire, &config, &mut |_| ()).unwrap();
+        let api = Api::over(stage(|_| broken(Kind::Connect)).wire, &config, &mut |_| ()).unwrap();
+        assert_eq!(api.dependencies().len(), 1);
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+
+    fn error(name: &str, missing: &'static str) -> String {
+        let config = config(name);
+        let error = Api::over(stage(documents(missing)).wire, &config, &mut |_| ()).err().unwrap();
+        let _ = std::fs::remove_dir_all(config.state_dir);
+        assert_eq!(error.exit(), Exit::GivenUp);
+        error.to_string()
+    }
+
+    #[test]
+    fn missing_metadata_names_the_key_that_helps() {
+        let text = error("no-discovery", "/api");
+        assert!(text.contains("404, Not Found") && text.contains("edfi_api.base_url"), "{text}");
+        let text = error("no-dependencies", "/api/metadata/data/v3/dependencies");
+        assert!(text.contains("404, Not Found") && text.contains("edfi_api.dependencies_url"), "{text}");
+    }
+
+    #[test]
+    fn where_the_configuration_says_all_discovery_may_fail() {
+        for answer in [status(404, ""), status(200, "<html>Welcome</html>"), broken(Kind::Certificate)] {
+            let mut config = config("by-hand");
+            config.api.oauth_url = Some("https://example.com/login".into());
+            config.api.dependencies_url = Some("https://example.com/order".into());
+            let stage = stage(move |request| match request.url.path() {
+                "/order" => status(200, DEPENDENCIES),
+                _ => answer.clone(),
+            });
+            let api = Api::over(stage.wire, &config, &mut |_| ()).unwrap();
+            assert_eq!(api.urls().data, "https://example.com/api/data/v3");
+            std::fs::remove_dir_all(config.state_dir).unwrap();
+        }
+    }
+
+    #[test]
+    fn openapi_documents_that_the_api_lacks_are_warnings() {
+        let config = config("no-openapi");
+        let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
+        let mut warnings = Vec::new();
+        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(
+            warnings,
+            ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]
+        );
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+}

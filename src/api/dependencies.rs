@@ -1,0 +1,130 @@
+//! Reads the API's dependencies: in which order resources can be created.
+//!
+//! The document is an array of `{resource, order, operations}`. Resources that belong to people stand in it twice,
+//! because a client that may see them only through an association can create them before it, but update them after it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::reply;
+use super::transport::http::Uri;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+use crate::resource::Resource;
+
+/// When a resource's turn comes. Orders begin at 1; resources of the same order do not need each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Whose turn.
+    pub resource: Resource,
+    /// The order at which it can be created; `None` if the API does not let it.
+    pub create: Option<u32>,
+    /// The order at which it can be updated too.
+    pub update: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    resource: String,
+    order: u32,
+    operations: Vec<String>,
+}
+
+/// Reads the document that `url` answered: one entry for each resource, sorted by the order of creation and name,
+/// however the document is sorted.
+pub fn read(url: &Uri, body: &[u8]) -> Result<Vec<Dependency>> {
+    let entries: Vec<serde_json::Value> =
+        reply::json(body).or_stop(Exit::GivenUp, || format!("the dependencies at {url} are no JSON array"))?;
+    let mut resources: BTreeMap<Resource, Dependency> = BTreeMap::new();
+    for (index, value) in entries.iter().enumerate() {
+        let malformed = || format!("the dependencies at {url} have a malformed entry {}, {value}", index + 1);
+        let entry = Entry::deserialize(value).or_stop(Exit::GivenUp, malformed)?;
+        let resource = Resource::from_path(&entry.resource).ok_or_else(|| Error::api(malformed()))?;
+        let dependency =
+            resources.entry(resource.clone()).or_insert(Dependency { resource, create: None, update: None });
+        for operation in &entry.operations {
+            let order = match operation.as_str() {
+                "Create" => &mut dependency.create,
+                "Update" => &mut dependency.update,
+                _ => continue,
+            };
+            *order = Some(order.map_or(entry.order, |known| known.min(entry.order)));
+        }
+    }
+    let mut dependencies: Vec<Dependency> = resources.into_values().collect();
+    dependencies.sort_by_key(|d| d.create.unwrap_or(u32::MAX));
+    Ok(dependencies)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn read_text(body: &str) -> Result<Vec<Dependency>> {
+        read(&Uri::from_static("https://example.com/dependencies"), body.as_bytes())
+    }
+
+    #[test]
+    fn people_are_created_early_and_updated_late() {
+        let mut entries = [
+            r#"{"resource":"/ed-fi/students","order":14,"operations":["Update"]}"#,
+            r#"{"resource":"/ed-fi/schools","order":5,"operations":["Create","Update"]}"#,
+            r#"{"resource":"/ed-fi/students","order":3,"operations":["Create"]}"#,
+            r#"{"resource":"/ed-fi/academicSubjectDescriptors","order":1,"operations":["Create","Update"]}"#,
+        ];
+        let expected = [
+            ("academicSubjectDescriptors", Some(1), Some(1)),
+            ("students", Some(3), Some(14)),
+            ("schools", Some(5), Some(5)),
+        ]
+        .map(|(name, create, update)| Dependency { resource: Resource::new("ed-fi", name), create, update });
+        assert_eq!(read_text(&format!("[{}]", entries.join(","))).unwrap(), expected);
+        entries.reverse();
+        assert_eq!(read_text(&format!("[{}]", entries.join(","))).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_resource_that_cannot_be_created_has_no_order_of_creation() {
+        let read = read_text(r#"[{"resource":"/ed-fi/students","order":14,"operations":["Update","Read"]}]"#).unwrap();
+        assert_eq!((read[0].create, read[0].update), (None, Some(14)));
+    }
+
+    #[test]
+    fn a_malformed_entry_is_named_with_its_url() {
+        for entry in [
+            r#"{"resource":"/ed-fi/students","operations":["Create"]}"#,
+            r#"{"resource":"students","order":1,"operations":["Create"]}"#,
+            r#"{"resource":"/ed-fi/students","order":-1,"operations":["Create"]}"#,
+            r#"{"resource":"/ed-fi/students","order":1,"operations":"Create"}"#,
+            "7",
+        ] {
+            let good = r#"{"resource":"/ed-fi/schools","order":5,"operations":["Create"]}"#;
+            let error = read_text(&format!("[{good},{entry}]")).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.starts_with("the dependencies at https://example.com/dependencies have a malformed entry 2, "),
+                "{text}"
+            );
+            assert!(text.contains(entry), "{text}");
+            assert_eq!(error.exit(), Exit::GivenUp);
+        }
+        assert!(read_text("<html>").unwrap_err().to_string().contains("no JSON array"));
+        assert!(read_text(r#"{"message":"x"}"#).unwrap_err().to_string().contains("no JSON array"));
+    }
+
+    #[test]
+    fn the_genuine_documents_have_their_known_tiers() {
+        let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/edfi-metadata");
+        for (file, resources, tiers) in [("ods-6.1", 346, 22), ("ds-5.0", 339, 18)] {
+            // The documents are not part of the project.
+            let Ok(body) = std::fs::read(documents.join(file).join("dependencies.json")) else { continue };
+            let read = read(&Uri::from_static("https://example.com/"), &body).unwrap();
+            let orders: BTreeSet<u32> = read.iter().filter_map(|d| d.create).collect();
+            assert_eq!((read.len(), orders.len()), (resources, tiers), "{file}");
+        }
+    }
+}

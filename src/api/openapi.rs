@@ -1,0 +1,125 @@
+//! Reads the API's OpenAPI metadata as far as sending needs it: which resources can be posted at all.
+//!
+//! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::reply;
+use super::transport::http::Uri;
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+use crate::resource::Resource;
+
+/// The URLs of the two documents that describe what can be posted, as the list spells them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// Of the document of resources.
+    pub resources: Option<String>,
+    /// Of the document of descriptors.
+    pub descriptors: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    endpoint_uri: Option<String>,
+    #[serde(default)]
+    prefix: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    paths: BTreeMap<String, Path>,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    post: Option<IgnoredAny>,
+}
+
+/// Reads the list of documents that `url` answered. Composites, profiles and others have a prefix and are passed over.
+pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
+    let listed: Vec<Listed> = reply::json(body).or_stop(Exit::GivenUp, || {
+        format!("the list of OpenAPI documents at {url} is not what an Ed-Fi API answers")
+    })?;
+    let named = |name: &str| {
+        let own = |l: &&Listed| l.prefix.as_deref().unwrap_or_default().is_empty() && l.name.eq_ignore_ascii_case(name);
+        listed.iter().find(own).and_then(|l| l.endpoint_uri.clone())
+    };
+    Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
+}
+
+/// Reads from the OpenAPI document that `url` answered which resources can be posted.
+pub fn posted(url: &Uri, body: &[u8]) -> Result<BTreeSet<Resource>> {
+    let document: Document = reply::json(body)
+        .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
+    let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
+    // A path with a placeholder has three segments and so is no resource's.
+    Ok(posted.filter_map(|(path, _)| Resource::from_path(path)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://example.com/metadata";
+
+    #[test]
+    fn the_list_is_read_by_name_in_any_casing_and_without_prefix() {
+        let documents = |body: &str| list(&Uri::from_static(URL), body.as_bytes()).unwrap();
+        let ods = r#"[
+            {"name":"Resources","endpointUri":"https://example.com/profile","prefix":"Profiles"},
+            {"name":"Descriptors","endpointUri":"https://example.com/descriptors/swagger.json","prefix":""},
+            {"name":"Resources","endpointUri":"https://example.com/resources/swagger.json","prefix":""}]"#;
+        assert_eq!(
+            documents(ods),
+            Documents {
+                resources: Some("https://example.com/resources/swagger.json".into()),
+                descriptors: Some("https://example.com/descriptors/swagger.json".into())
+            }
+        );
+        let dms = r#"[{"name":"resources","endpointUri":"https://example.com/resources-spec.json"},
+            {"name":"Discovery","endpointUri":"https://example.com/discovery-spec.json","prefix":"Other"}]"#;
+        assert_eq!(
+            documents(dms),
+            Documents { resources: Some("https://example.com/resources-spec.json".into()), descriptors: None }
+        );
+        assert!(list(&Uri::from_static(URL), b"{}").unwrap_err().to_string().contains(URL));
+    }
+
+    #[test]
+    fn what_can_be_posted_is_read_from_both_generations() {
+        let paths = r#""paths":{
+            "/ed-fi/students":{"get":{},"post":{"summary":"Creates or updates"}},
+            "/ed-fi/students/{id}":{"get":{},"put":{},"delete":{},"post":{}},
+            "/ed-fi/students/deletes":{"get":{}},
+            "/tpdm/candidates":{"post":{}},
+            "/ed-fi/schoolYearTypes":{"parameters":[],"get":{}}}"#;
+        for document in [format!(r#"{{"swagger":"2.0",{paths}}}"#), format!(r#"{{"openapi":"3.0.1",{paths}}}"#)] {
+            let posted = posted(&Uri::from_static(URL), document.as_bytes()).unwrap();
+            let expected = [Resource::new("ed-fi", "students"), Resource::new("tpdm", "candidates")];
+            assert_eq!(posted, BTreeSet::from(expected));
+        }
+        assert!(posted(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
+    }
+
+    #[test]
+    fn the_genuine_documents_have_their_known_resources() {
+        let documents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/edfi-metadata");
+        for (file, count) in [
+            ("ods-5.3/resources.swagger2.json", 129),
+            ("ds-5.0/resources.openapi3.json", 143),
+            ("ds-5.0/descriptors.openapi3.json", 218),
+        ] {
+            // The documents are not part of the project.
+            let Ok(body) = std::fs::read(documents.join(file)) else { continue };
+            assert_eq!(posted(&Uri::from_static(URL), &body).unwrap().len(), count, "{file}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Reads answers: every generation of error bodies, and when to come back. Nothing in here trusts what it reads.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::transport::http::StatusCode;
+
+/// An answer of the API, of which only what somebody reads is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header.
+    pub retry_after: Option<String>,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The body, or as much of its beginning as the request wanted kept.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// Whether the request was accepted: any 2xx.
+    pub fn accepted(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Why the API did not do what it was asked: data, not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `type` of ODS 7.2 and later and of DMS, such as `urn:ed-fi:api:data-conflict:unresolved-reference`.
+    pub problem_type: Option<String>,
+    /// By which the host's log knows the request.
+    pub correlation_id: Option<String>,
+    /// What the API says, most specific first, each on one line; never empty.
+    pub messages: Vec<String>,
+}
+
+impl Refusal {
+    /// The messages on one line.
+    pub fn text(&self) -> String {
+        self.messages.join("; ")
+    }
+}
+
+/// Reads an answer that is not an acceptance.
+///
+/// The bodies are those of ODS/API 5.3 to 7.1 (`message`, `modelState`), of 7.2 and later (RFC 9457 with
+/// `validationErrors` and `errors`), of DMS (the same members, always there and mostly empty), of token endpoints
+/// (RFC 6749 section 5.2), and whatever proxies say.
+pub fn refusal(reply: &Reply) -> Refusal {
+    let body: Option<Value> = json(&reply.body).ok();
+    let object = body.as_ref().and_then(Value::as_object);
+    let text = |name| object.and_then(|o| string(o, name));
+    let mut messages = match (&body, object) {
+        (_, Some(object)) => said(object),
+        (Some(Value::String(text)), _) => one_line(text).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    if messages.is_empty() {
+        messages.extend(beginning(&reply.body));
+    }
+    if let (300..400, Some(location)) = (reply.status, &reply.location) {
+        messages.insert(0, format!("the API sends this request on to {location}"));
+    }
+    if messages.is_empty() {
+        messages.push(phrase(reply.status));
+    }
+    Refusal { status: reply.status, problem_type: text("type"), correlation_id: text("correlationId"), messages }
+}
+
+/// Reads JSON, with or without a byte order mark.
+pub fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+}
+
+/// How long the API asks to be left alone (RFC 9110 section 10.2.3): seconds, or a date, of which one in the past
+/// means not at all. `None` if it does not say so in either form.
+pub fn retry_after(reply: &Reply, now: Timestamp) -> Option<Duration> {
+    let value = reply.retry_after.as_deref()?.trim();
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More seconds than fit are as good as the most that fit: the policy bounds them.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let then = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    Some(Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO))
+}
+
+/// The messages of an error body: the most specific member that says anything.
+fn said(object: &Map<String, Value>) -> Vec<String> {
+    let listed = |name| member(object, name).map(|value| texts("", value)).unwrap_or_default();
+    let single = |name| string(object, name).into_iter().collect::<Vec<_>>();
+    let message = || {
+        let mut message = single("message");
+        message.extend(listed("modelState"));
+        message
+    };
+    let oauth = || single("error_description").into_iter().chain(single("error")).collect();
+    let ways: [&dyn Fn() -> Vec<String>; 6] = [
+        &|| listed("validationErrors"),
+        &|| listed("errors"),
+        &message,
+        &|| single("detail"),
+        &|| single("title"),
+        &oauth,
+    ];
+    ways.iter().map(|way| way()).find(|messages| !messages.is_empty()).unwrap_or_default()
+}
+
+/// Every text in a value, whatever its shape, each with the member it belongs to.
+fn texts(path: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(members) => members.iter().flat_map(|(name, value)| texts(name, value)).collect(),
+        Value::Array(values) => values.iter().flat_map(|value| texts(path, value)).collect(),
+        Value::String(text) => one_line(text).map(|t| labelled(path, &t)).into_iter().collect(),
+        Value::Null => Vec::new(),
+        Value::Bool(_) | Value::Number(_) => vec![labelled(path, &value.to_string())],
+    }
+}
+
+fn labelled(path: &str, text: &str) -> String {
+    if path.is_empty() { text.into() } else { format!("{path}: {text}") }
+}
+
+/// A member by its name in any casing: the older generations begin with capitals now and then.
+fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+}
+
+/// A member that is a text and not blank.
+fn string(object: &Map<String, Value>, name: &str) -> Option<String> {
+    member(object, name)?.as_str().and_then(one_line)
+}
+
+/// The text with whitespace folded and without control characters; `None` if nothing is left.
+fn one_line(text: &str) -> Option<String> {
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// The beginning of a body of no known shape, such as a proxy's page.
+fn beginning(body: &[u8]) -> Option<String> {
+    const MOST: usize = 200;
+    let text = String::from_utf8_lossy(body);
+    let text = if text.trim_start().starts_with('<') { without_tags(&text) } else { text.into_owned() };
+    let line = one_line(&text)?;
+    Some(match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    })
+}
+
+/// What a browser would show of a page.
+fn without_tags(page: &str) -> String {
+    const HIDDEN: [(&str, &str); 3] = [("<style", "</style>"), ("<script", "</script>"), ("<!--", "-->")];
+    let lower = page.to_ascii_lowercase();
+    let mut text = String::new();
+    let mut at = 0;
+    while let Some(tag) = lower[at..].find('<').map(|found| at + found) {
+        text.push_str(&page[at..tag]);
+        text.push(' ');
+        let end = HIDDEN.iter().find(|(start, _)| lower[tag..].starts_with(start)).map_or(">", |(_, end)| end);
+        at = lower[tag..].find(end).map_or(page.len(), |found| tag + found + end.len());
+    }
+    text + &page[at..]
+}
+
+/// What a status means by itself.
+fn phrase(status: u16) -> String {
+    let known = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+    known.unwrap_or("the API gave no reason").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Reply {
+        Reply { status, body: body.into(), ..Reply::default() }
+    }
+
+    fn messages(body: &str) -> Vec<String> {
+        refusal(&answer(400, body)).messages
+    }
+
+    #[test]
+    fn ods_up_to_7_1_says_it_in_message_and_model_state() {
+        assert_eq!(
+            messages(r#"{"message":"The value supplied for the related 'student' resource does not exist."}"#),
+            ["The value supplied for the related 'student' resource does not exist."]
+        );
+        assert_eq!(
+            messages(
+                r#"{"message":"The request is invalid.","modelState":{"request.codeValue":["CodeValue is required."],"request.namespace":["Too long.","No URI."]}}"#
+            ),
+            [
+                "The request is invalid.",
+                "request.codeValue: CodeValue is required.",
+                "request.namespace: Too long.",
+                "request.namespace: No URI."
+            ]
+        );
+    }
+
+    #[test]
+    fn ods_from_7_2_says_it_in_validation_errors_with_their_paths() {
+        let refusal = refusal(&answer(
+            400,
+            r#"{"detail":"Data validation failed. See 'validationErrors' for details.","type":"urn:ed-fi:api:bad-request:data-validation-failed","title":"Data Validation Failed","status":400,"correlationId":"c-1","validationErrors":{"$.codeValue":["CodeValue is required."],"$.schoolReference.schoolId":["Must match."]}}"#,
+        ));
+        assert_eq!(
+            refusal.messages,
+            ["$.codeValue: CodeValue is required.", "$.schoolReference.schoolId: Must match."]
+        );
+        assert_eq!(refusal.problem_type.as_deref(), Some("urn:ed-fi:api:bad-request:data-validation-failed"));
+        assert_eq!(refusal.correlation_id.as_deref(), Some("c-1"));
+    }
+
+    #[test]
+    fn ods_from_7_2_says_it_in_errors_else_in_detail_else_in_title() {
+        assert_eq!(
+            messages(
+                r#"{"detail":"The request could not be processed. See 'errors' for details.","errors":["A non-empty request body is required."]}"#
+            ),
+            ["A non-empty request body is required."]
+        );
+        assert_eq!(
+            messages(r#"{"detail":"The referenced 'Student' item does not exist.","title":"Unresolved Reference"}"#),
+            ["The referenced 'Student' item does not exist."]
+        );
+        assert_eq!(messages(r#"{"title":"Non-Unique Values","status":409}"#), ["Non-Unique Values"]);
+    }
+
+    #[test]
+    fn dms_sends_empty_members_that_say_nothing() {
+        let refusal = refusal(&answer(
+            409,
+            r#"{"detail":"One or more references could not be resolved. See 'validationErrors' for details.","type":"urn:ed-fi:api:data-conflict:unresolved-reference","status":409,"correlationId":null,"validationErrors":{"$.graduationSchoolYearTypeReference":["The referenced SchoolYearType item does not exist."]},"errors":[]}"#,
+        ));
+        assert_eq!(
+            refusal.messages,
+            ["$.graduationSchoolYearTypeReference: The referenced SchoolYearType item does not exist."]
+        );
+        assert_eq!(refusal.correlation_id, None);
+        assert_eq!(
+            messages(r#"{"detail":"Gone wrong.","validationErrors":{},"errors":["Natural key conflict."]}"#),
+            ["Natural key conflict."]
+        );
+        assert_eq!(messages(r#"{"detail":"Gone wrong.","validationErrors":{},"errors":[]}"#), ["Gone wrong."]);
+    }
+
+    #[test]
+    fn token_endpoints_say_it_as_oauth_does() {
+        assert_eq!(messages(r#"{"error":"invalid_client"}"#), ["invalid_client"]);
+        assert_eq!(
+            messages(r#"{"error":"invalid_client","error_description":"No such key."}"#),
+            ["No such key.", "invalid_client"]
+        );
+    }
+
+    #[test]
+    fn members_of_the_wrong_type_are_read_for_what_they_hold() {
+        assert_eq!(messages(r#"{"validationErrors":"No.","errors":7}"#), ["No."]);
+        assert_eq!(messages(r#"{"validationErrors":[{"$.a":"A."},"B.",null,3]}"#), ["$.a: A.", "B.", "3"]);
+        assert_eq!(messages(r#"{"errors":{"Name":["Required."]}}"#), ["Name: Required."]);
+        assert_eq!(messages(r#"{"message":{"text":"x"},"detail":["y"],"title":"Plain"}"#), ["Plain"]);
+        assert_eq!(messages(r#"{"Message":"An error has occurred."}"#), ["An error has occurred."]);
+        assert_eq!(messages(r#"{"errors":["  ","two\n lines\u001b[0m"]}"#), ["two lines [0m"]);
+    }
+
+    #[test]
+    fn json_that_says_nothing_is_shown_as_it_is() {
+        assert_eq!(messages(r#"{"a": 1}"#), [r#"{"a": 1}"#]);
+        assert_eq!(messages("[1,2]"), ["[1,2]"]);
+        assert_eq!(messages(r#""Just a text""#), ["Just a text"]);
+        assert_eq!(messages("\u{feff}{\"detail\":\"Marked.\"}"), ["Marked."]);
+    }
+
+    #[test]
+    fn a_page_is_shown_without_its_tags() {
+        let page = "<html>\r\n<head><title>502 Bad Gateway</title><STYLE>b { color: red }</style></head>\r\n<body><!-- <b> -->\r\n<hr>nginx</body></html>";
+        assert_eq!(messages(page), ["502 Bad Gateway nginx"]);
+        assert_eq!(messages("<b"), [phrase(400)]);
+        assert_eq!(messages("value 3 < 5 > 4"), ["value 3 < 5 > 4"]);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let cut = messages(&"é".repeat(300));
+        assert_eq!(cut, [format!("{}…", "é".repeat(200))]);
+        assert_eq!(messages(&"é".repeat(200)), ["é".repeat(200)]);
+        let bytes = Reply { status: 500, body: vec![b'a', 0xff], ..Reply::default() };
+        assert_eq!(refusal(&bytes).messages, ["a\u{fffd}"]);
+    }
+
+    #[test]
+    fn an_empty_body_leaves_the_meaning_of_the_status() {
+        assert_eq!(refusal(&answer(404, "")).messages, ["Not Found"]);
+        assert_eq!(refusal(&answer(404, " \n")).messages, ["Not Found"]);
+        assert_eq!(refusal(&answer(404, "{}")).messages, ["{}"]);
+        assert_eq!(refusal(&answer(599, "")).messages, ["the API gave no reason"]);
+    }
+
+    #[test]
+    fn a_redirection_names_where_it_points() {
+        let reply = Reply { status: 301, location: Some("https://example.com/api/".into()), ..Reply::default() };
+        assert_eq!(refusal(&reply).messages, ["the API sends this request on to https://example.com/api/"]);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "1994-11-06T08:49:00Z".parse().unwrap();
+        let wait = |value: &str| retry_after(&Reply { retry_after: Some(value.into()), ..Reply::default() }, now);
+        assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+        assert_eq!(wait(" 0 "), Some(Duration::ZERO));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:48:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        for nonsense in ["", "-5", "soon", "1.5"] {
+            assert_eq!(wait(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&Reply::default(), now), None);
+    }
+}

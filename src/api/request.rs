@@ -1,0 +1,153 @@
+//! Makes requests: what is asked, of which URL, with which headers. Nothing is sent here.
+
+use super::transport::http::{HeaderValue, Method, Uri};
+
+/// How much of an answer about data is kept. Messages of errors are shorter; the rest is read and dropped.
+pub const KEPT_OF_DATA: u64 = 64 * 1024;
+
+/// How much of a metadata document is kept. Real ones have 3 MB.
+pub const KEPT_OF_METADATA: u64 = 256 * 1024 * 1024;
+
+/// One request. Making one allocates nothing, for 100,000 of them are made each second.
+pub struct Request<'a> {
+    /// What is to be done with the resource.
+    pub method: Method,
+    /// Where.
+    pub url: &'a Uri,
+    /// The `Authorization` header; marked as sensitive, so that no debug output shows it.
+    pub authorization: Option<HeaderValue>,
+    /// The `Content-Type` of the body.
+    pub content_type: Option<HeaderValue>,
+    /// The `If-None-Match` header: answer 304 if the document still has this ETag.
+    pub if_none_match: Option<HeaderValue>,
+    /// The bytes that are sent.
+    pub body: Option<&'a [u8]>,
+    /// How many bytes of the answer's body are kept.
+    pub keep: u64,
+}
+
+/// Asks for a metadata document; with `etag`, only if it has changed since (RFC 9110 13.1.2).
+pub fn get<'a>(url: &'a Uri, etag: Option<&str>) -> Request<'a> {
+    Request {
+        method: Method::GET,
+        url,
+        authorization: None,
+        content_type: None,
+        if_none_match: etag.and_then(|etag| HeaderValue::from_str(etag).ok()),
+        body: None,
+        keep: KEPT_OF_METADATA,
+    }
+}
+
+/// Asks for a token with what [`login`] made. The one form that ODS and DMS both take is a Basic header with a form body.
+pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
+    Request {
+        method: Method::POST,
+        url,
+        authorization: Some(login.clone()),
+        content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")),
+        if_none_match: None,
+        body: Some(b"grant_type=client_credentials"),
+        keep: KEPT_OF_DATA,
+    }
+}
+
+/// Upserts one payload. `bearer` is what [`bearer`] made.
+pub fn post<'a>(url: &'a Uri, bearer: &HeaderValue, body: &'a [u8]) -> Request<'a> {
+    Request {
+        method: Method::POST,
+        url,
+        authorization: Some(bearer.clone()),
+        content_type: Some(HeaderValue::from_static("application/json")),
+        if_none_match: None,
+        body: Some(body),
+        keep: KEPT_OF_DATA,
+    }
+}
+
+/// The `Authorization` header that asks for a token: Basic, RFC 7617.
+pub fn login(client_id: &str, client_secret: &str) -> HeaderValue {
+    let value = format!("Basic {}", base64(format!("{client_id}:{client_secret}").as_bytes()));
+    sensitive(HeaderValue::from_str(&value).expect("base64 is visible ASCII"))
+}
+
+/// The `Authorization` header of data requests (RFC 6750), or `None` if the token cannot stand in a header.
+pub fn bearer(token: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("Bearer {token}")).ok().map(sensitive)
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// RFC 4648 section 4, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0, |bits, &b| bits << 8 | u32::from(b)) << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            let index = bits >> (18 - 6 * digit) & 63;
+            text.push(if digit <= three.len() { DIGITS[index as usize] as char } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        // RFC 4648 section 10.
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")];
+        for (bytes, text) in pairs {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_a_basic_header_and_a_form() {
+        let url = Uri::from_static("https://example.com/oauth/token");
+        // RFC 7617 section 2.
+        let request = token(&url, &login("Aladdin", "open sesame"));
+        assert_eq!(request.authorization.unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(request.content_type.unwrap(), "application/x-www-form-urlencoded");
+        assert_eq!(request.body, Some(&b"grant_type=client_credentials"[..]));
+        assert_eq!(request.method, Method::POST);
+    }
+
+    #[test]
+    fn a_payload_is_posted_as_it_is() {
+        let url = Uri::from_static("https://example.com/data/v3/ed-fi/students");
+        let request = post(&url, &bearer("abc").unwrap(), b"{ \"a\" : 1 }");
+        assert_eq!(request.authorization.unwrap(), "Bearer abc");
+        assert_eq!(request.content_type.unwrap(), "application/json");
+        assert_eq!(request.body, Some(&b"{ \"a\" : 1 }"[..]));
+        assert_eq!((request.method, request.url), (Method::POST, &url));
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_secret() {
+        let shown = format!("{:?} {:?}", login("key", "secret"), bearer("token").unwrap());
+        assert_eq!(shown, "Sensitive Sensitive");
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_makes_no_header() {
+        assert_eq!(bearer("a\r\nHost: elsewhere"), None);
+    }
+
+    #[test]
+    fn a_document_is_asked_for_by_its_etag() {
+        let url = Uri::from_static("https://example.com/metadata");
+        assert_eq!(get(&url, Some("\"7\"")).if_none_match.unwrap(), "\"7\"");
+        let plain = get(&url, None);
+        assert!(plain.if_none_match.is_none() && plain.body.is_none() && plain.authorization.is_none());
+        assert_eq!(plain.method, Method::GET);
+    }
+}

@@ -1,0 +1,298 @@
+//! Sends one payload until its fate is known.
+
+use super::reply::{Refusal, refusal};
+use super::request;
+use super::session::Session;
+use super::transport::Answer;
+use super::transport::http::Uri;
+use super::wire::{Exchange, Wire, in_words};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+
+/// What became of a payload, and how often it was sent for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// What became of it.
+    pub settled: Settled,
+    /// How often it was sent, without replays after a token had ended; 0 if the run was interrupted while it waited
+    /// for a token.
+    pub attempts: u32,
+}
+
+/// What became of a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The API has it.
+    Accepted {
+        /// 201 if it was new, 200 if it was known, or another 2xx.
+        status: u16,
+    },
+    /// The API's final no.
+    Refused(Refusal),
+    /// Nothing final: it must be sent again in the next run.
+    NoAnswer {
+        /// The status of the last answer, if there was one.
+        status: Option<u16>,
+        /// What that answer said, what broke, or that the run was interrupted.
+        reason: String,
+    },
+}
+
+/// Posts `body` to `url`, with all patience of the policy.
+///
+/// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
+/// is refused, no token can be had, or the API refuses a token that it has just given.
+pub fn send(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<Sent> {
+    match wire.patiently(|| authorized(wire, session, url, body), |_, _| ()) {
+        Ok(exchange) => Ok(Sent { attempts: exchange.attempts, settled: settle(exchange, &wire.policy.statuses) }),
+        Err(error) if matches!(error.exit(), Exit::Interrupted | Exit::Terminated) => {
+            Ok(Sent { attempts: 0, settled: Settled::NoAnswer { status: None, reason: error.to_string() } })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One attempt: the answer to a request whose token the API took.
+fn authorized(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<Answer> {
+    /// Tokens that live shorter than a request takes end even this patience.
+    const TOKENS: usize = 5;
+    let mut bearer = session.bearer(wire)?;
+    let mut first_refusal = None;
+    for _ in 0..TOKENS {
+        let answer = wire.once(&request::post(url, &bearer.header, body));
+        if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
+            return Ok(answer);
+        }
+        let now = (wire.clock)();
+        // A worker can be given a token that another one got before its own was refused, and a token can end on its
+        // way: neither says that the API takes none.
+        let fresh = first_refusal.is_some_and(|first| bearer.since >= first);
+        if fresh && now < bearer.until {
+            return Err(unwelcome(url, &answer));
+        }
+        first_refusal.get_or_insert(now);
+        bearer = session.renew(wire, &bearer)?;
+    }
+    Err(Error::api(format!("the API's tokens end before {url} has answered: its clock or their lifetime is wrong")))
+}
+
+fn unwelcome(url: &Uri, answer: &Answer) -> Error {
+    Error::api(format!(
+        "{url} refuses a token that was got a moment ago ({}): does the token URL belong to the same API? \
+         Check edfi_api.base_url and edfi_api.oauth_url",
+        in_words(answer)
+    ))
+}
+
+/// What the last answer means. `listed` are the statuses that are repeated, none of which is a final no.
+fn settle(exchange: Exchange, listed: &[u16]) -> Settled {
+    let reply = match exchange.answer {
+        Ok(reply) if reply.accepted() => return Settled::Accepted { status: reply.status },
+        Ok(reply) => reply,
+        Err(broken) => return Settled::NoAnswer { status: None, reason: noted(broken.text, exchange.interrupted) },
+    };
+    let refusal = refusal(&reply);
+    match reply.status {
+        status if listed.contains(&status) || matches!(status, 408 | 429 | 500..) => {
+            Settled::NoAnswer { status: Some(status), reason: noted(refusal.text(), exchange.interrupted) }
+        }
+        _ => Settled::Refused(refusal),
+    }
+}
+
+fn noted(reason: String, interrupted: Option<Exit>) -> String {
+    match interrupted {
+        Some(_) => format!("interrupted while waiting to send it again, after: {reason}"),
+        None => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::api::reply::Reply;
+    use crate::api::testing::{self, Stage, broken, numbered_tokens, script, stage, status};
+    use crate::api::transport::Kind;
+
+    const TOKEN: &str = "https://example.com/oauth/token";
+    const STUDENTS: &str = "https://example.com/data/v3/ed-fi/students";
+
+    /// An API that gives tokens of 1000 s and plays `answers` to payloads.
+    fn host(answers: Vec<Answer>) -> Stage {
+        let (tokens, data) = (numbered_tokens(1000), script(answers));
+        stage(move |request| if request.url == TOKEN { tokens(request) } else { data(request) })
+    }
+
+    fn session() -> Session {
+        Session::new(Uri::from_static(TOKEN), &testing::api("https://example.com"))
+    }
+
+    fn sent(stage: &Stage) -> Result<Sent> {
+        send(&stage.wire, &session(), &Uri::from_static(STUDENTS), b"{}")
+    }
+
+    fn settled(answers: Vec<Answer>) -> Settled {
+        sent(&host(answers)).unwrap().settled
+    }
+
+    /// The requests for payloads, by their tokens.
+    fn posts(stage: &Stage) -> Vec<String> {
+        let prefix = format!("POST {STUDENTS} Bearer ");
+        stage.seen().iter().filter_map(|seen| seen.strip_prefix(&prefix)).map(String::from).collect()
+    }
+
+    #[test]
+    fn any_2xx_is_accepted_at_once() {
+        for accepted in [200, 201, 202, 204] {
+            let stage = host(vec![status(accepted, "")]);
+            let expected = Sent { settled: Settled::Accepted { status: accepted }, attempts: 1 };
+            assert_eq!(sent(&stage).unwrap(), expected);
+            assert_eq!(posts(&stage), ["t1"]);
+        }
+    }
+
+    #[test]
+    fn a_401_renews_the_token_and_replays_without_spending_an_attempt() {
+        let mut stage = host(vec![status(401, ""), status(201, "")]);
+        stage.wire.policy.num_retries = 0;
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: Settled::Accepted { status: 201 }, attempts: 1 });
+        assert_eq!(posts(&stage), ["t1", "t2"]);
+        assert!(stage.slept().is_empty());
+    }
+
+    #[test]
+    fn a_second_401_right_after_a_renewal_stops_the_run() {
+        let stage = host(vec![status(401, ""), status(401, r#"{"errors":["Invalid Authorization header."]}"#)]);
+        let error = sent(&stage).unwrap_err();
+        assert_eq!(error.exit(), Exit::GivenUp);
+        assert!(error.to_string().contains("(401, Invalid Authorization header.)"), "{error}");
+        assert_eq!(posts(&stage), ["t1", "t2"]);
+    }
+
+    /// An API whose answers take longer than its tokens live.
+    fn slow_host(answers: Vec<Answer>) -> Stage {
+        let mut stage = host(answers);
+        let asked = AtomicU64::new(0);
+        let start = Instant::now();
+        let tick = move || asked.fetch_add(1, Ordering::SeqCst);
+        stage.wire.clock = Box::new(move || start + Duration::from_secs(2_000 * tick()));
+        stage
+    }
+
+    #[test]
+    fn a_token_that_ended_on_its_way_is_not_a_refusal_of_all_tokens() {
+        let stage = slow_host(vec![status(401, ""), status(401, ""), status(201, "")]);
+        assert_eq!(sent(&stage).unwrap().settled, Settled::Accepted { status: 201 });
+        assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
+    }
+
+    #[test]
+    fn tokens_that_always_end_on_their_way_stop_the_run() {
+        let error = sent(&slow_host(vec![status(401, ""); 5])).unwrap_err();
+        assert!(error.to_string().starts_with("the API's tokens end before"), "{error}");
+    }
+
+    #[test]
+    fn a_token_that_another_worker_got_before_counts_as_the_first() {
+        let (session, other) = (Arc::new(session()), stage(numbered_tokens(1000)));
+        let mine = session.bearer(&other.wire).unwrap();
+        let (shared, data) = (session.clone(), script(vec![status(401, ""), status(401, ""), status(201, "")]));
+        let stage = stage(move |request| {
+            if request.url == TOKEN {
+                return testing::token("t3", 1000);
+            }
+            // While the first request is on its way, another worker renews; its token is refused as well.
+            shared.renew(&other.wire, &mine).unwrap();
+            data(request)
+        });
+        let sent = send(&stage.wire, &session, &Uri::from_static(STUDENTS), b"{}").unwrap();
+        assert_eq!(sent.settled, Settled::Accepted { status: 201 });
+        assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
+    }
+
+    #[test]
+    fn listed_statuses_and_broken_connections_are_sent_again_on_schedule() {
+        let stage =
+            host(vec![status(503, ""), broken(Kind::Cut), status(429, ""), broken(Kind::Timeout), status(200, "")]);
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: Settled::Accepted { status: 200 }, attempts: 5 });
+        assert_eq!(stage.slept(), [250, 375, 562, 843]);
+    }
+
+    #[test]
+    fn retry_after_rules() {
+        let asked = Reply { status: 429, retry_after: Some("7".into()), ..Reply::default() };
+        let stage = host(vec![Ok(asked), status(201, "")]);
+        assert_eq!(sent(&stage).unwrap().attempts, 2);
+        assert_eq!(stage.slept(), [7_000]);
+    }
+
+    #[test]
+    fn exhausted_patience_is_no_answer() {
+        let mut stage = host(vec![status(503, ""), status(503, r#"{"detail":"Try later."}"#)]);
+        stage.wire.policy.num_retries = 1;
+        let settled = Settled::NoAnswer { status: Some(503), reason: "Try later.".into() };
+        assert_eq!(sent(&stage).unwrap(), Sent { settled, attempts: 2 });
+        let mut stage = host(vec![broken(Kind::Cut), broken(Kind::Cut)]);
+        stage.wire.policy.num_retries = 1;
+        let settled = Settled::NoAnswer { status: None, reason: "broken as scripted".into() };
+        assert_eq!(sent(&stage).unwrap(), Sent { settled, attempts: 2 });
+    }
+
+    #[test]
+    fn what_repeating_cannot_mend_is_not_repeated() {
+        let certificate = settled(vec![broken(Kind::Certificate)]);
+        assert_eq!(certificate, Settled::NoAnswer { status: None, reason: "broken as scripted".into() });
+    }
+
+    #[test]
+    fn a_status_that_is_not_listed_is_refused_unless_it_says_later() {
+        for refused in [400, 403, 404, 405, 409, 413] {
+            let Settled::Refused(refusal) = settled(vec![status(refused, r#"{"message":"No."}"#)]) else {
+                panic!("{refused} is a refusal")
+            };
+            assert_eq!((refusal.status, refusal.messages), (refused, vec!["No.".to_string()]));
+        }
+        for later in [408, 501, 505] {
+            let expected = Settled::NoAnswer { status: Some(later), reason: "No.".into() };
+            assert_eq!(settled(vec![status(later, r#"{"message":"No."}"#)]), expected);
+        }
+    }
+
+    #[test]
+    fn a_status_that_is_listed_is_never_a_refusal() {
+        let mut stage = host(vec![status(409, ""), status(409, r#"{"message":"No."}"#)]);
+        (stage.wire.policy.statuses, stage.wire.policy.num_retries) = (vec![409], 1);
+        let expected = Settled::NoAnswer { status: Some(409), reason: "No.".into() };
+        assert_eq!(sent(&stage).unwrap().settled, expected);
+    }
+
+    #[test]
+    fn a_redirection_is_refused_with_where_it_points() {
+        let moved = Reply { status: 301, location: Some("https://elsewhere.example.com/".into()), ..Reply::default() };
+        let Settled::Refused(refusal) = settled(vec![Ok(moved)]) else { panic!("a redirection is a refusal") };
+        assert!(refusal.text().contains("https://elsewhere.example.com/"));
+    }
+
+    #[test]
+    fn an_interruption_ends_patience_and_leaves_the_payload_unsent() {
+        let mut stage = host(vec![status(503, r#"{"detail":"Try later."}"#)]);
+        stage.wire.sleep = Box::new(|_| Err(Exit::Interrupted));
+        let reason = "interrupted while waiting to send it again, after: Try later.".into();
+        let settled = Settled::NoAnswer { status: Some(503), reason };
+        assert_eq!(sent(&stage).unwrap(), Sent { settled, attempts: 1 });
+        let mut stage = testing::stage(|_| broken(Kind::Connect));
+        stage.wire.sleep = Box::new(|_| Err(Exit::Interrupted));
+        let reason = "interrupted while asking for a token".into();
+        assert_eq!(sent(&stage).unwrap().settled, Settled::NoAnswer { status: None, reason });
+    }
+
+    #[test]
+    fn a_refused_login_stops_the_run() {
+        let stage = testing::stage(|_| status(401, ""));
+        assert!(sent(&stage).unwrap_err().to_string().starts_with("login refused"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Asks again until there is an answer to go by: the one place that joins transport, policy and sleep.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::reply::refusal;
+use super::request::Request;
+use super::retry::{Next, Policy};
+use super::transport::{Answer, Transport};
+use crate::clock;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+
+/// Sleeps, or tells how the program is to end because somebody asked it to.
+pub type Sleep = Box<dyn Fn(Duration) -> Result<(), Exit> + Send + Sync>;
+
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+
+/// A transport with the patience to use it.
+pub struct Wire {
+    /// What carries requests.
+    pub transport: Box<dyn Transport>,
+    /// When they are repeated.
+    pub policy: Policy,
+    /// The only sleep of this room.
+    pub sleep: Sleep,
+    /// The time that tokens age by.
+    pub clock: Clock,
+    /// A number in `[0, 1)`, another one each time.
+    pub jitter: fn() -> f64,
+}
+
+/// What came of asking patiently.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The last answer.
+    pub answer: Answer,
+    /// How often it was asked, at least once.
+    pub attempts: u32,
+    /// How the program is to end, if somebody asked for that before patience ended.
+    pub interrupted: Option<Exit>,
+}
+
+impl Wire {
+    /// The wire that real runs use.
+    pub fn new(transport: Box<dyn Transport>, policy: Policy, interrupt: &Interrupt) -> Wire {
+        let interrupt = interrupt.clone();
+        let sleep = move |delay| match clock::sleep(delay, &interrupt) {
+            true => Ok(()),
+            false => Err(interrupt.asked().unwrap_or(Exit::Interrupted)),
+        };
+        Wire { transport, policy, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
+    }
+
+    /// Asks once.
+    pub fn once(&self, request: &Request<'_>) -> Answer {
+        self.transport.call(request)
+    }
+
+    /// Asks until it is accepted or the policy says that the answer is final. `told` hears of every answer that is
+    /// not, with the delay until the next try. An error of `call` ends it at once.
+    pub fn patiently<E>(
+        &self,
+        mut call: impl FnMut() -> Result<Answer, E>,
+        mut told: impl FnMut(&Answer, Duration),
+    ) -> Result<Exchange, E> {
+        let mut attempts = 0;
+        loop {
+            let answer = call()?;
+            attempts += 1;
+            if answer.as_ref().is_ok_and(|reply| reply.accepted()) {
+                return Ok(Exchange { answer, attempts, interrupted: None });
+            }
+            let interrupted = match self.policy.decide(attempts - 1, &answer, Timestamp::now(), (self.jitter)()) {
+                Next::Final => None,
+                Next::After(delay) => {
+                    told(&answer, delay);
+                    match (self.sleep)(delay) {
+                        Ok(()) => continue,
+                        Err(exit) => Some(exit),
+                    }
+                }
+            };
+            return Ok(Exchange { answer, attempts, interrupted });
+        }
+    }
+}
+
+/// An answer that was no acceptance, on one line.
+pub fn in_words(answer: &Answer) -> String {
+    match answer {
+        Ok(reply) => format!("{}, {}", reply.status, refusal(reply).text()),
+        Err(broken) => broken.text.clone(),
+    }
+}
+
+/// The standard library seeds every hasher anew, which is dice enough to keep workers apart.
+fn jitter() -> f64 {
+    (RandomState::new().build_hasher().finish() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dice_stay_in_range_and_differ() {
+        let thrown: Vec<f64> = (0..100).map(|_| jitter()).collect();
+        assert!(thrown.iter().all(|d| (0.0..1.0).contains(d)));
+        assert!(thrown.windows(2).any(|two| two[0] != two[1]));
+    }
+}
