@@ -1,5 +1,6 @@
 //! Sends folders of JSONL payloads to an Ed-Fi API.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod digest;
