@@ -3,9 +3,9 @@
 
 mod expand;
 pub mod keys;
-pub mod kinds;
+mod kinds;
 mod lines;
-pub mod params;
+mod params;
 pub mod paths;
 mod read;
 mod settings;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 
+pub use kinds::Kind;
 pub use params::Params;
 pub use paths::check_data_dir;
 pub use read::{Given, parse};

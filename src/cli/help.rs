@@ -13,13 +13,13 @@ pub fn general() -> String {
     let mut help = wrapped(0, concat!("lightbeam ", env!("CARGO_PKG_VERSION")));
     help += &wrapped(0, concat!(env!("CARGO_PKG_DESCRIPTION"), "."));
     help += "\nUsage:\n";
-    help += &entry("lightbeam CONFIG [options]", "the same as `lightbeam send CONFIG`");
+    help += "  lightbeam CONFIG [options]\n";
     for command in COMMANDS {
         help += &wrapped(2, &usage(command));
     }
-    help += &entry("lightbeam COMMAND --help", "more about a command");
-    help += "\n";
+    help += "  lightbeam COMMAND --help\n\n";
     help += &where_config();
+    help += &wrapped(0, "Where no command is named, `send` is meant.");
     help += "\nCommands:\n";
     for command in COMMANDS {
         help += &entry(command.name, command.summary);

@@ -34,14 +34,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -
         What::Command { named, config } => {
             let command = named.unwrap_or(&COMMANDS[0]);
             let mut parsed = interpret(&given, command)?;
-            if let Some(config) = config {
-                let same = parsed.run.config.file.replace(config.into()).is_none_or(|other| other == config);
-                if !same {
-                    let config = config.display();
-                    return Err(Error::usage(format!(
-                        "'{config}' and --config-file name two configurations; keep one"
-                    )));
+            match (config, &mut parsed.run.config.file) {
+                (Some(free), Some(option)) if free != option => {
+                    let (free, option) = (free.display(), option.display());
+                    return Err(Error::usage(format!("'{free}' and '{option}' are two configurations; keep one")));
                 }
+                (Some(free), file) => *file = Some(free.into()),
+                (None, _) => {}
             }
             Ok((command.make)(parsed))
         }
@@ -115,8 +114,8 @@ fn pairs(parser: &mut Parser) -> Result<Vec<OsString>> {
     loop {
         let key = value(parser).ok_or_else(|| Error::usage("--set: needs a key and a value"))?;
         let value = value(parser).ok_or_else(|| {
-            let key = key.to_string_lossy();
-            Error::usage(format!("--set: '{key}' has no value; name the configuration before --set, or with -c"))
+            // Not shown: where a key is missing before it, it is a value, perhaps a secret.
+            Error::usage("--set: the last key has no value; name a configuration before --set, or with -c")
         })?;
         pairs.extend([key, value]);
         let goes_on = |next: &OsStr| !next.as_encoded_bytes().starts_with(b"-");
@@ -236,7 +235,7 @@ fn lexical(error: lexopt::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{LogFormat, Output, Run, Shape};
+    use crate::cli::{LogFormat, Output, Run};
 
     /// Only `there` is a file.
     fn parse_line(line: &str) -> Result<Command> {
@@ -281,7 +280,7 @@ mod tests {
         }
         assert!(matches!(command_of("plan any"), Command::Plan(run) if run.config.file == Some("any".into())));
         assert_eq!(send("send -c x.yaml x.yaml").config.file, Some("x.yaml".into()));
-        assert!(fault("send -c x.yaml y.yaml").contains("two configurations"));
+        assert!(fault("send -c x.yaml y.yaml").contains("'y.yaml' and 'x.yaml' are two configurations"));
         assert_eq!(fault("send x.yaml y.yaml"), "unexpected argument 'y.yaml'");
     }
 
@@ -369,7 +368,7 @@ mod tests {
         let run = send("send there --set backoff_factor -1 num_retries 3 -f");
         assert_eq!((run.config.sets.len(), run.config.sets[0].value.as_str(), run.force), (2, "-1", true));
         assert_eq!(fault("--set"), "--set: needs a key and a value");
-        let expected = "--set: 'x.yaml' has no value; name the configuration before --set, or with -c";
+        let expected = "--set: the last key has no value; name a configuration before --set, or with -c";
         assert_eq!(fault("--set a 1 x.yaml"), expected);
         assert_eq!(fault("--set a 1 x.yaml --force"), expected);
     }
@@ -427,6 +426,7 @@ mod tests {
     fn no_debug_output_or_error_shows_a_secret() {
         let shown = format!("{:?}", command_of(r#"-p {"A":"hidden"} --set edfi_api.client_secret hidden"#));
         assert!(!shown.contains("hidden"), "{shown}");
+        assert!(!fault("--set a edfi_api.client_secret hidden").contains("hidden"));
     }
 
     #[cfg(feature = "sandbox")]
@@ -436,7 +436,7 @@ mod tests {
             port: 8080,
             metadata: Some("docs".into()),
             no_check: true,
-            shape: Shape::Old,
+            shape: crate::cli::Shape::Old,
             latency: Some(0),
             fail_429: Some(1),
             retry_after: Some(2),

@@ -19,7 +19,7 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
-/// The flat name that is no other name of a key: `verbose: true` is `log_level: DEBUG`.
+/// The one flat name with a type of its own: `verbose: true` is `log_level: DEBUG`, `verbose: false` says nothing.
 pub const VERBOSE: &str = "verbose";
 
 /// Every key of both generations, and what is new here. Those of `count`, `fetch`, `validate` and `force_delete` are
@@ -90,13 +90,9 @@ impl Key {
             _ => self.name,
         }
     }
-
-    /// The section, empty if there is none, and the name within it.
-    fn parts(&self) -> (&'static str, &'static str) {
-        parts(self.name)
-    }
 }
 
+/// The section, empty if there is none, and the name within it.
 fn parts(name: &str) -> (&str, &str) {
     name.rsplit_once('.').unwrap_or(("", name))
 }
@@ -115,24 +111,20 @@ fn sections() -> impl Iterator<Item = &'static str> {
     KEYS.iter().flat_map(|key| key.name.match_indices('.').map(|(at, _)| &key.name[..at]))
 }
 
-/// The name that is probably meant by an unknown one: the same in another section, or one that is spelled much like it
-/// in the same section, or, where there is no such section, anywhere.
+/// The name that is probably meant by an unknown one: the same in another section; one that is spelled much like it in
+/// its own section or, where there is no such section, anywhere; or one that is spelled much like it in another section.
 pub fn meant(unknown: &str, spelling: Spelling) -> Option<&'static str> {
     let (section, leaf) = parts(unknown);
-    let the_same = KEYS.iter().find(|key| key.parts().1 == leaf);
-    let alike = |keys: &[&'static Key]| {
-        let near = nearest(leaf, keys.iter().map(|key| key.parts().1))?;
-        keys.iter().find(|key| key.parts().1 == near).copied()
+    let with_leaf = |leaf: &str| KEYS.iter().find(|key| parts(key.name).1 == leaf).map(|key| key.name);
+    let names = || KEYS.iter().flat_map(|key| [Some(key.name), key.flat]).flatten().chain(sections());
+    let neighbour = || {
+        let near = nearest(leaf, names().filter(|name| parts(name).0 == section).map(|name| parts(name).1))?;
+        names().find(|name| parts(name) == (section, near))
     };
-    let whole = || {
-        let names = KEYS.iter().flat_map(|key| [Some(key.name), key.flat]).flatten().chain(sections());
-        let near = nearest(unknown, names)?;
-        Some(find(near).filter(|_| near != VERBOSE).map_or(near, |key| key.spelled(spelling)))
-    };
-    let siblings: Vec<_> = KEYS.iter().filter(|key| is_section(section) && key.parts().0 == section).collect();
-    let in_section = the_same.or_else(|| alike(&siblings)).map(|key| key.spelled(spelling));
-    let elsewhere = || alike(&KEYS.iter().collect::<Vec<_>>()).map(|key| key.spelled(spelling));
-    if siblings.is_empty() { in_section.or_else(whole).or_else(elsewhere) } else { in_section.or_else(elsewhere) }
+    let anywhere = || nearest(unknown, names()).filter(|_| !is_section(section));
+    let elsewhere = || with_leaf(nearest(leaf, KEYS.iter().map(|key| parts(key.name).1))?);
+    let name = with_leaf(leaf).or_else(neighbour).or_else(anywhere).or_else(elsewhere)?;
+    Some(find(name).filter(|_| name != VERBOSE).map_or(name, |key| key.spelled(spelling)))
 }
 
 #[cfg(test)]
@@ -171,6 +163,8 @@ mod tests {
             ("edfi_api.timeout", "connection_timeout", "connection.timeout"),
             ("Data-Dir", "data_dir", "data_dir"),
             ("conection", "connection", "connection"),
+            ("conection.pol_size", "connection_pool_size", "connection.pool_size"),
+            ("validate.referenses", "validate.references", "validate.references"),
             ("verbos", "verbose", "verbose"),
             ("log_levl", "log_level", "log_level"),
         ] {

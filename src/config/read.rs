@@ -24,7 +24,7 @@ pub struct Given<'a> {
 pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<String>)> {
     let root = yaml::read(text.trim_start_matches('\u{FEFF}')).map_err(|not_yaml| {
         let line = not_yaml.line.map_or(String::new(), |line| format!(":{line}"));
-        Error::usage(format!("{}{line}: not YAML: {}", file.display(), not_yaml.message))
+        Error::usage(format!("{}{line}: wrong YAML: {}", file.display(), not_yaml.message))
     })?;
     let look_up = |name: &str| given.params.get(name).cloned().or_else(|| (given.env)(name));
     let mut settings = Settings::new(file, &look_up);
@@ -32,7 +32,12 @@ pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<Stri
     for assignment in given.sets {
         settings.assign(assignment)?;
     }
-    Ok((config(file, &settings, given)?, warnings))
+    match config(file, &settings, given) {
+        Ok(config) => Ok((config, warnings)),
+        // What is missing may stand there under a mistyped name.
+        Err(e) if !warnings.is_empty() => Err(Error::usage(format!("{e}; {}", warnings.join("; ")))),
+        Err(e) => Err(e),
+    }
 }
 
 fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
@@ -283,6 +288,13 @@ edfi_api_client_secret: ${EMPTY}
     }
 
     #[test]
+    fn a_login_under_a_mistyped_name_is_told_with_the_name_that_is_missing() {
+        let message = fault("edfi_api:\n  client: me\n  clientid: me\n");
+        assert!(message.contains("edfi_api.client_id: not given"), "{message}");
+        assert!(message.contains("lightbeam.yaml:3: unknown key 'edfi_api.clientid'"), "{message}");
+    }
+
+    #[test]
     fn a_wrong_value_is_told_with_file_line_key_what_was_found_and_what_is_allowed() {
         let nested = fault(&format!(
             "{LOGIN}
@@ -501,6 +513,7 @@ pool_size: ${NO}
             refused("connection.pol_size", "1"),
             "--set: unknown key 'connection.pol_size'; did you mean 'connection.pool_size'?"
         );
+        assert_eq!(refused("hidden", "1"), "--set: found what is no key; keys and values come in pairs");
         assert_eq!(
             refused("conection_pool_size", "1"),
             "--set: unknown key 'conection_pool_size'; did you mean 'connection_pool_size'?"
@@ -540,7 +553,7 @@ pool_size: ${NO}
 b: [
 ",
         );
-        assert!(message.starts_with("lightbeam.yaml:") && message.contains("not YAML"), "{message}");
+        assert!(message.starts_with("lightbeam.yaml:") && message.contains("wrong YAML"), "{message}");
         assert!(
             fault(
                 "data_dir: a

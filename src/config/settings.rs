@@ -71,8 +71,12 @@ impl<'a> Settings<'a> {
             (key, added.map(|added| merged(self.by_key.get(key.name).map(|before| &before.value), added)))
         } else {
             let spelling = if name.contains('.') { Spelling::Nested } else { Spelling::Flat };
-            let hint = hint(name, spelling);
-            return Err(Error::usage(format!("--set: unknown key '{name}'{hint}")));
+            // A name like no key may be a misplaced value, perhaps a secret.
+            let message = match hint(name, spelling) {
+                hint if hint.is_empty() => "--set: found what is no key; keys and values come in pairs".into(),
+                hint => format!("--set: unknown key '{name}'{hint}"),
+            };
+            return Err(Error::usage(message));
         };
         match value {
             Some(value) => self.by_key.insert(key.name, Setting { value, name: name.clone(), line: None }),

@@ -260,8 +260,26 @@ impl<'de> Visitor<'de> for Shaped<'_> {
             let path = self.path_to(key.clone());
             nodes.push((unmark(&key), entries.next_value_seed(self.at(shape, &path))?));
         }
-        Ok(self.node(Content::Mapping(nodes)))
+        Ok(self.node(Content::Mapping(with_merged(nodes))))
     }
+}
+
+/// YAML's merge key: entries below `<<` belong to the mapping itself, unless it has them. A list's first wins.
+fn with_merged(mut entries: Vec<(String, Node)>) -> Vec<(String, Node)> {
+    let Some(at) = entries.iter().position(|(key, _)| key == "<<") else { return entries };
+    let sources = match entries.remove(at).1 {
+        Node { content: Content::List(items), .. } => items,
+        node => vec![node],
+    };
+    for source in sources {
+        let Content::Mapping(more) = source.content else { continue };
+        for (key, node) in more {
+            if entries.iter().all(|(known, _)| *known != key) {
+                entries.push((key, node));
+            }
+        }
+    }
+    entries
 }
 
 #[cfg(test)]
@@ -316,6 +334,12 @@ mod tests {
     fn lists_mappings_and_aliases_are_followed() {
         let text = "a: &x [1, {b: 2}]\nc:\n  - *x\n  - d\n";
         assert_eq!(read_pieces(text), ["/a/0@1=1", "/a/1/b@1=2", "/c/0/0@3=1", "/c/0/1/b@3=2", "/c/1@4=d"]);
+    }
+
+    #[test]
+    fn a_merge_key_adds_what_is_not_there() {
+        let text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc:\n  <<: [*a, *b]\n  x: 5\nd: {<<: *b}\n";
+        assert_eq!(read_pieces(text)[4..], ["/c/x@5=5", "/c/y@4=2", "/c/z@4=4", "/d/y@6=3", "/d/z@6=4"]);
     }
 
     #[test]
