@@ -1,10 +1,80 @@
 //! What a run is told by its configuration file: one type for both generations of keys, and the only place with
 //! defaults. Once made, a [`Config`] does not change.
 
+mod expand;
+pub mod keys;
+mod kinds;
+mod lines;
+mod params;
+pub mod paths;
+mod read;
+mod settings;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+
+pub use kinds::Kind;
+pub use params::Params;
+pub use paths::check_data_dir;
+pub use read::{Given, parse};
+
+/// What the command line says of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The file; `None`: the one in the working folder.
+    pub file: Option<PathBuf>,
+    /// What `${NAME}`s stand for before the environment is asked.
+    pub params: Option<Params>,
+    /// What `--set` sets, in order.
+    pub sets: Vec<Assignment>,
+}
+
+/// A key and its value from `--set`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// A key in either spelling.
+    pub key: String,
+    /// Its value as text, a list or mapping as YAML.
+    pub value: String,
+}
+
+/// The value may be a secret, so that only the key is shown.
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=[...]", self.key)
+    }
+}
+
+/// A configuration and what is to be told about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Whether the file is one that nobody named but that lay in the working folder; a line is to say so.
+    pub found_by_default: bool,
+    /// Such as unknown keys; each with file and line.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the configuration that the command line asks for. `env` looks a name up in the environment.
+pub fn load(request: &Request, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded> {
+    let file = match &request.file {
+        Some(file) => file.clone(),
+        None => paths::locate(Path::is_file)?,
+    };
+    let text = std::fs::read_to_string(&file)
+        .or_stop(Exit::Usage, || format!("cannot read the configuration {}", file.display()))?;
+    let params = request.params.as_ref().map(Params::read).transpose()?.unwrap_or_default();
+    let year = jiff::Zoned::now().year().into();
+    let (config, warnings) = parse(&file, &text, &Given { params, sets: &request.sets, env, year })?;
+    Ok(Loaded { config, found_by_default: request.file.is_none(), warnings })
+}
 
 /// Everything that the configuration says, defaults filled in, `${NAME}` replaced, types checked.
 #[derive(Clone, Debug)]
@@ -79,6 +149,28 @@ pub enum Mode {
     InstanceYearSpecific,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Mode; 5] =
+        [Mode::SharedInstance, Mode::Sandbox, Mode::DistrictSpecific, Mode::YearSpecific, Mode::InstanceYearSpecific];
+
+    /// As the configuration spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::SharedInstance => "shared_instance",
+            Mode::Sandbox => "sandbox",
+            Mode::DistrictSpecific => "district_specific",
+            Mode::YearSpecific => "year_specific",
+            Mode::InstanceYearSpecific => "instance_year_specific",
+        }
+    }
+
+    /// The mode of that name.
+    pub fn from_name(name: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// How the API is asked.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -112,7 +204,10 @@ pub enum Level {
 }
 
 impl Level {
-    /// As the Python lightbeam writes it.
+    /// All of them, the least severe first.
+    pub const ALL: [Level; 5] = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+
+    /// As the configuration and the log spell it.
     pub fn name(self) -> &'static str {
         match self {
             Level::Debug => "DEBUG",
@@ -121,6 +216,12 @@ impl Level {
             Level::Error => "ERROR",
             Level::Critical => "CRITICAL",
         }
+    }
+
+    /// The level of that name in any casing; `WARN` is short for `WARNING`, as in Python.
+    pub fn from_name(name: &str) -> Option<Level> {
+        let name = if name.eq_ignore_ascii_case("warn") { "WARNING" } else { name };
+        Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -143,5 +244,34 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_file(file: PathBuf) -> Result<Loaded> {
+        let params = Some(Params::Literal(r#"{"ID": "me"}"#.into()));
+        let secret = Assignment { key: "edfi_api.client_secret".into(), value: "x".into() };
+        let request = Request { file: Some(file), params, sets: vec![secret] };
+        load(&request, &|name| (name == "HOME" || name == "USERPROFILE").then(|| "/home/me".into()))
+    }
+
+    #[test]
+    fn a_named_file_is_read_with_params_and_sets() {
+        let file = std::env::temp_dir().join(format!("lightbeam-config-{}.yaml", std::process::id()));
+        std::fs::write(&file, "edfi_api_client_id: ${ID}\ncolour: red\n").expect("a temporary folder");
+        let loaded = load_file(file.clone());
+        std::fs::remove_file(&file).expect("the file just written");
+        let loaded = loaded.expect("a whole configuration");
+        assert_eq!((loaded.config.file, loaded.found_by_default), (file, false));
+        assert_eq!((loaded.config.api.client_id.as_str(), loaded.warnings.len()), ("me", 1));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let message = load_file("no-such-file.yaml".into()).map_or_else(|e| e.to_string(), |l| panic!("{l:?}"));
+        assert!(message.contains("no-such-file.yaml"), "{message}");
     }
 }

@@ -1,6 +1,7 @@
 //! Sends folders of JSONL payloads to an Ed-Fi API.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;

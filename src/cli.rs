@@ -1,0 +1,128 @@
+//! The command line: what is typed becomes a [`Command`], a value that says everything about it.
+
+pub mod help;
+pub mod options;
+mod parse;
+mod values;
+
+use std::path::PathBuf;
+
+use crate::config::Request;
+use crate::selector::Selector;
+
+pub use parse::parse;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print this text.
+    Help(String),
+    /// Print this text.
+    Version(String),
+    /// Send payloads.
+    Send(Run),
+    /// Show what would be sent.
+    Plan(Run),
+    /// Be an Ed-Fi API.
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArgs),
+    /// Send the sample district to a sandbox.
+    #[cfg(feature = "sandbox")]
+    Demo(Output),
+}
+
+/// What `send` and `plan` are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Which configuration, and what is changed in it.
+    pub config: Request,
+    /// Which resources.
+    pub selection: Selector,
+    /// Send everything, whenever it was sent before.
+    pub force: bool,
+    /// Send again what was last sent before this time, in seconds since 1970.
+    pub older_than: Option<u64>,
+    /// Send again what was last sent after this time, in seconds since 1970.
+    pub newer_than: Option<u64>,
+    /// Send again what was last answered with one of these.
+    pub resend_statuses: Vec<u16>,
+    /// Send again what was refused last time.
+    pub failed: bool,
+    /// Forget cached metadata first.
+    pub wipe: bool,
+    /// Where the results go, as JSON.
+    pub results_file: Option<PathBuf>,
+    /// Exit 0 where only some payloads failed.
+    pub partial_ok: bool,
+    /// What is told meanwhile.
+    pub output: Output,
+}
+
+/// What a command tells while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// How lines of the log are written.
+    pub log_format: LogFormat,
+    /// Show no progress, neither as a bar nor as lines.
+    pub no_progress: bool,
+    /// Tell only what is wrong.
+    pub quiet: bool,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What `sandbox` is told. "Every Nth" counts the requests for data, all connections together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SandboxArgs {
+    /// The port on 127.0.0.1; 0: a free one.
+    pub port: u16,
+    /// Documents to serve; `None`: the built-in model of Data Standard 5.0.
+    pub metadata: Option<PathBuf>,
+    /// Accept every payload unread.
+    pub no_check: bool,
+    /// How bodies of errors look.
+    pub shape: Shape,
+    /// How long each answer waits, in milliseconds.
+    pub latency: Option<u64>,
+    /// Every how manieth request is answered with 429; at least 1, as in all of these.
+    pub fail_429: Option<u64>,
+    /// The seconds in the Retry-After of each 429; `None`: it has none.
+    pub retry_after: Option<u64>,
+    /// Every how manieth request is answered with 500.
+    pub fail_500: Option<u64>,
+    /// Every how manieth request is answered with 503.
+    pub fail_503: Option<u64>,
+    /// At every how manieth request the connection is cut.
+    pub cut: Option<u64>,
+    /// Every how manieth request is never answered.
+    pub hang: Option<u64>,
+    /// After how many seconds a token expires; `None`: as the API's own default.
+    pub token_lifetime: Option<u64>,
+    /// More requests than this at a time are answered with 429; at least 1.
+    pub max_concurrent: Option<u64>,
+}
+
+/// How bodies of errors look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// As from ODS/API 7.2 on: problem details.
+    #[default]
+    New,
+    /// As before: a message, perhaps with a model state.
+    Old,
+}
+
+/// Everything that options say, before a command takes its part.
+#[derive(Default)]
+struct Parsed {
+    run: Run,
+    sandbox: SandboxArgs,
+}

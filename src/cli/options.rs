@@ -1,0 +1,272 @@
+//! The commands and the options, in two tables that feed the parser, the help, and the test that README mentions each.
+
+use super::{Command, Parsed};
+
+/// A command.
+pub struct CommandInfo {
+    /// What is typed.
+    pub name: &'static str,
+    /// Whether it reads a configuration.
+    pub takes_config: bool,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// What else is to be known, for its own help.
+    pub about: &'static str,
+    /// Takes of the parsed arguments what concerns this command.
+    pub(super) make: fn(Parsed) -> Command,
+}
+
+/// Which option it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Id {
+    Help,
+    Version,
+    Config,
+    Params,
+    Set,
+    Selector,
+    Exclude,
+    Force,
+    OlderThan,
+    NewerThan,
+    ResendStatuses,
+    Failed,
+    Wipe,
+    ResultsFile,
+    PartialOk,
+    LogFormat,
+    NoProgress,
+    Quiet,
+    Port,
+    Metadata,
+    NoCheck,
+    Shape,
+    Latency,
+    Fail429,
+    RetryAfter,
+    Fail500,
+    Fail503,
+    Cut,
+    Hang,
+    TokenLifetime,
+    MaxConcurrent,
+}
+
+/// What follows an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// One value, which the help calls so.
+    One(&'static str),
+    /// A key and its value, and any more such pairs.
+    Pairs,
+}
+
+/// An option.
+#[derive(Debug)]
+pub struct Opt {
+    /// Which it is.
+    pub id: Id,
+    /// Its letters, the usual one first.
+    pub short: &'static [char],
+    /// Its names without `--`, the usual one first.
+    pub long: &'static [&'static str],
+    /// What follows it.
+    pub takes: Takes,
+    /// The names of the commands that take it.
+    pub of: &'static [&'static str],
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// The commands of this build. The first is meant where none is named.
+pub const COMMANDS: &[CommandInfo] = &[
+    CommandInfo {
+        name: "send",
+        takes_config: true,
+        summary: "send the payloads in data_dir to the API",
+        about: "Sends each payload that was not sent before, in the order of the API's dependencies. What was sent \
+                before is sent again only where --force, --older-than, --newer-than, --resend-status-codes or \
+                --failed asks for it; any of them suffices.",
+        make: |parsed| Command::Send(parsed.run),
+    },
+    CommandInfo {
+        name: "plan",
+        takes_config: true,
+        summary: "show what send would do, and send nothing",
+        about: "Shows in which order resources would be sent, and for each its files and how many of its payloads \
+                would be sent or skipped, and why.",
+        make: |parsed| Command::Plan(parsed.run),
+    },
+    #[cfg(feature = "sandbox")]
+    CommandInfo {
+        name: "sandbox",
+        takes_config: false,
+        summary: "run an Ed-Fi API in memory, for trying things out",
+        about: "Listens on 127.0.0.1 only and forgets everything when it ends. Faults, each on request, show how a \
+                load behaves when the API does not.",
+        make: |parsed| Command::Sandbox(parsed.sandbox),
+    },
+    #[cfg(feature = "sandbox")]
+    CommandInfo {
+        name: "demo",
+        takes_config: false,
+        summary: "send a sample school district to a sandbox, twice",
+        about: "Starts a sandbox, sends it the sample district, sends it again, and explains the summaries. It ends \
+                by itself.",
+        make: |parsed| Command::Demo(parsed.run.output),
+    },
+];
+
+/// Commands of the Python lightbeam that later versions bring.
+pub const LATER: [&str; 8] =
+    ["count", "fetch", "validate", "validate+send", "delete", "truncate", "create", "metadata"];
+
+/// The command of that name, if this build has it.
+pub fn command(name: &str) -> Option<&'static CommandInfo> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// The options that some command of this build takes.
+pub fn options() -> impl Iterator<Item = &'static Opt> {
+    OPTIONS.iter().filter(|option| option.commands().next().is_some())
+}
+
+impl Opt {
+    /// The names of the commands of this build that take it.
+    pub fn commands(&self) -> impl Iterator<Item = &'static str> {
+        self.of.iter().copied().filter(|name| command(name).is_some())
+    }
+
+    /// `-s, --selector NAMES`, with all its letters and names.
+    pub fn label(&self) -> String {
+        let short = self.short.iter().map(|letter| format!("-{letter}"));
+        let names: Vec<String> = short.chain(self.long.iter().map(|name| format!("--{name}"))).collect();
+        let value = match self.takes {
+            Takes::Nothing => "",
+            Takes::One(value) => value,
+            Takes::Pairs => "KEY VALUE [KEY VALUE ...]",
+        };
+        format!("{} {value}", names.join(", ")).trim_end().to_string()
+    }
+}
+
+const ALL: &[&str] = &["send", "plan", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan"];
+const SEND: &[&str] = &["send"];
+const TELLING: &[&str] = &["send", "plan", "demo"];
+const SANDBOX: &[&str] = &["sandbox"];
+
+#[rustfmt::skip]
+static OPTIONS: &[Opt] = &[
+    opt(Id::Help, &['h'], &["help"], Takes::Nothing, ALL, "Show this help."),
+    opt(Id::Version, &['v'], &["version"], Takes::Nothing, ALL, "Show the version."),
+
+    opt(Id::Config, &['c'], &["config-file", "config"], Takes::One("FILE"), WITH_CONFIG,
+        "The configuration, if it is not given as CONFIG."),
+    opt(Id::Params, &['p'], &["params"], Takes::One("JSON"), WITH_CONFIG,
+        "What each ${NAME} in the configuration stands for, before the environment is asked: a JSON object, @FILE, \
+         or - for standard input."),
+    opt(Id::Set, &[], &["set"], Takes::Pairs, WITH_CONFIG,
+        "Set keys of the configuration, in either spelling; lists as YAML."),
+    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), WITH_CONFIG,
+        "Only these resources: names with commas between, * at either end."),
+    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), WITH_CONFIG,
+        "Not these resources, even if selected."),
+    opt(Id::Force, &['f'], &["force"], Takes::Nothing, WITH_CONFIG,
+        "Send everything, whenever it was sent before."),
+    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), WITH_CONFIG,
+        "Send again what was last sent before TIME, which is ISO 8601 with or without zone (without: local time), or \
+         a date."),
+    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), WITH_CONFIG,
+        "Send again what was last sent after TIME."),
+    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), WITH_CONFIG,
+        "Send again what was last answered with one of these HTTP statuses, with commas between."),
+    opt(Id::Failed, &[], &["failed"], Takes::Nothing, WITH_CONFIG,
+        "Send again what was refused last time, as `resend_failed: true` does."),
+    opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
+        "Forget the API's cached metadata first."),
+
+    opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), SEND,
+        "Write what happened to FILE, as JSON."),
+    opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, SEND,
+        "Exit 0, not 3, where only some payloads failed."),
+
+    opt(Id::LogFormat, &[], &["log-format"], Takes::One("text|json"), TELLING,
+        "How lines of the log are written; text unless told."),
+    opt(Id::NoProgress, &[], &["no-progress"], Takes::Nothing, TELLING,
+        "Show no progress while running."),
+    opt(Id::Quiet, &[], &["quiet"], Takes::Nothing, TELLING,
+        "Tell only what is wrong."),
+
+    opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
+        "Listen on this port; a free one unless told."),
+    opt(Id::Metadata, &[], &["metadata"], Takes::One("DIR"), SANDBOX,
+        "Serve the documents in DIR, not Data Standard 5.0."),
+    opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,
+        "Accept every payload unread, for benchmarks."),
+    opt(Id::Shape, &[], &["shape"], Takes::One("new|old"), SANDBOX,
+        "Bodies of errors as ODS/API 7.2 and later (new, unless told) or earlier ones write them."),
+    opt(Id::Latency, &[], &["latency"], Takes::One("MS"), SANDBOX,
+        "Wait so many milliseconds before each answer."),
+    opt(Id::Fail429, &[], &["fail-429"], Takes::One("N"), SANDBOX,
+        "Answer every Nth data request with 429."),
+    opt(Id::RetryAfter, &[], &["retry-after"], Takes::One("SECONDS"), SANDBOX,
+        "Send this Retry-After with each 429."),
+    opt(Id::Fail500, &[], &["fail-500"], Takes::One("N"), SANDBOX,
+        "Answer every Nth data request with 500."),
+    opt(Id::Fail503, &[], &["fail-503"], Takes::One("N"), SANDBOX,
+        "Answer every Nth data request with 503."),
+    opt(Id::Cut, &[], &["cut"], Takes::One("N"), SANDBOX,
+        "Cut the connection at every Nth data request."),
+    opt(Id::Hang, &[], &["hang"], Takes::One("N"), SANDBOX,
+        "Never answer every Nth data request."),
+    opt(Id::TokenLifetime, &[], &["token-lifetime"], Takes::One("SECONDS"), SANDBOX,
+        "Let tokens expire after so many seconds."),
+    opt(Id::MaxConcurrent, &[], &["max-concurrent"], Takes::One("N"), SANDBOX,
+        "Answer 429 to more data requests than N at a time."),
+];
+
+const fn opt(
+    id: Id,
+    short: &'static [char],
+    long: &'static [&'static str],
+    takes: Takes,
+    of: &'static [&'static str],
+    help: &'static str,
+) -> Opt {
+    Opt { id, short, long, takes, of, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_options_share_a_name_or_a_letter() {
+        let mut names: Vec<String> = OPTIONS
+            .iter()
+            .flat_map(|o| o.short.iter().map(char::to_string).chain(o.long.iter().map(|name| name.to_string())))
+            .collect();
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn every_command_is_known_and_not_also_a_later_one() {
+        for info in COMMANDS {
+            assert!(ALL.contains(&info.name) && !LATER.contains(&info.name), "{}", info.name);
+        }
+    }
+
+    #[test]
+    fn options_of_commands_that_this_build_lacks_are_not_known() {
+        let knows_port = options().any(|option| option.id == Id::Port);
+        assert_eq!(knows_port, cfg!(feature = "sandbox"));
+        assert_eq!(command("demo").is_some(), cfg!(feature = "sandbox"));
+    }
+}

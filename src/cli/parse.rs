@@ -1,0 +1,473 @@
+//! From arguments to a [`Command`].
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use lexopt::{Arg, Parser};
+
+use super::options::{COMMANDS, CommandInfo, Id, LATER, Opt, Takes, command, options};
+use super::values::Raw;
+use super::{Command, Parsed, help};
+use crate::config::{Assignment, Params};
+use crate::error::{Error, Result};
+use crate::nearest::nearest;
+use crate::selector::Selector;
+
+/// Parses what follows the program's name. `is_file` tells a configuration from a mistyped command.
+pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -> bool) -> Result<Command> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(later) = LATER.iter().find(|name| args.first().is_some_and(|first| first == *name)) {
+        return Err(Error::usage(format!("'{later}' is not available yet")));
+    }
+    let (given, free) = split(args)?;
+    let asks_for = |id| given.iter().any(|g| g.option.id == id);
+    let wanted = what(&free, is_file)?;
+    if asks_for(Id::Version) {
+        return Ok(Command::Version(concat!("lightbeam ", env!("CARGO_PKG_VERSION")).into()));
+    }
+    match wanted {
+        What::Help(about) => Ok(Command::Help(about.map_or_else(help::general, help::of))),
+        What::Command { named, .. } if asks_for(Id::Help) => {
+            Ok(Command::Help(named.map_or_else(help::general, help::of)))
+        }
+        What::Command { named, config } => {
+            let command = named.unwrap_or(&COMMANDS[0]);
+            let mut parsed = interpret(&given, command)?;
+            match (config, &mut parsed.run.config.file) {
+                (Some(free), Some(option)) if free != option => {
+                    let (free, option) = (free.display(), option.display());
+                    return Err(Error::usage(format!("'{free}' and '{option}' are two configurations; keep one")));
+                }
+                (Some(free), file) => *file = Some(free.into()),
+                (None, _) => {}
+            }
+            Ok((command.make)(parsed))
+        }
+    }
+}
+
+/// An option as it was given.
+struct Given {
+    option: &'static Opt,
+    spelled: String,
+    values: Vec<OsString>,
+}
+
+/// Options apart from everything else, both in order.
+fn split(args: Vec<OsString>) -> Result<(Vec<Given>, Vec<OsString>)> {
+    let (mut given, mut free) = (Vec::new(), Vec::new());
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next().map_err(lexical)? {
+        let (option, spelled) = match arg {
+            Arg::Value(value) => {
+                free.push(value);
+                continue;
+            }
+            Arg::Long(name) => (long(name)?, format!("--{name}")),
+            Arg::Short(letter) => (short(letter)?, format!("-{letter}")),
+        };
+        let values = match option.takes {
+            Takes::Nothing => Vec::new(),
+            Takes::One(what) => {
+                vec![value(&mut parser).ok_or_else(|| Error::usage(format!("{spelled}: needs a value, {what}")))?]
+            }
+            Takes::Pairs => pairs(&mut parser)?,
+        };
+        given.push(Given { option, spelled, values });
+    }
+    Ok((given, free))
+}
+
+fn long(name: &str) -> Result<&'static Opt> {
+    options().find(|option| option.long.contains(&name)).ok_or_else(|| {
+        let known = options().flat_map(|option| option.long.iter().copied());
+        let hint =
+            nearest(name, known).map_or("'lightbeam --help' lists them".into(), |n| format!("did you mean --{n}?"));
+        Error::usage(format!("unknown option --{name}; {hint}"))
+    })
+}
+
+fn short(letter: char) -> Result<&'static Opt> {
+    let unknown = || Error::usage(format!("unknown option -{letter}; 'lightbeam --help' lists them"));
+    options().find(|option| option.short.contains(&letter)).ok_or_else(unknown)
+}
+
+/// The next value, unless an option stands in its place. What only looks like an option is a value.
+fn value(parser: &mut Parser) -> Option<OsString> {
+    let option_next = parser.try_raw_args().is_some_and(|raw| raw.peek().is_some_and(is_option));
+    if option_next { None } else { parser.value().ok() }
+}
+
+fn is_option(arg: &OsStr) -> bool {
+    let Some(text) = arg.to_str() else { return false };
+    match (text.strip_prefix("--"), text.strip_prefix('-')) {
+        (Some(name), _) => long(name.split('=').next().unwrap_or(name)).is_ok(),
+        (None, Some(letters)) => letters.len() == 1 && letters.chars().all(|letter| short(letter).is_ok()),
+        (None, None) => false,
+    }
+}
+
+/// The keys and values after `--set`.
+fn pairs(parser: &mut Parser) -> Result<Vec<OsString>> {
+    let mut pairs = Vec::new();
+    loop {
+        let key = value(parser).ok_or_else(|| Error::usage("--set: needs a key and a value"))?;
+        let value = value(parser).ok_or_else(|| {
+            // Not shown: where a key is missing before it, it is a value, perhaps a secret.
+            Error::usage("--set: the last key has no value; name a configuration before --set, or with -c")
+        })?;
+        pairs.extend([key, value]);
+        let goes_on = |next: &OsStr| !next.as_encoded_bytes().starts_with(b"-");
+        if !parser.try_raw_args().is_some_and(|raw| raw.peek().is_some_and(goes_on)) {
+            return Ok(pairs);
+        }
+    }
+}
+
+/// What the arguments that are no options ask for.
+enum What<'a> {
+    Help(Option<&'static CommandInfo>),
+    Command { named: Option<&'static CommandInfo>, config: Option<&'a Path> },
+}
+
+fn what<'a>(free: &'a [OsString], is_file: impl Fn(&Path) -> bool) -> Result<What<'a>> {
+    let Some((first, rest)) = free.split_first() else { return Ok(What::Command { named: None, config: None }) };
+    if first == "help" {
+        let about = rest.first().map(|name| known_command(name)).transpose()?;
+        return nothing_more(rest.get(1..)).map(|()| What::Help(about));
+    }
+    let names_config = |path: &Path| {
+        let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+        is_yaml || path.to_string_lossy().contains(std::path::is_separator) || is_file(path)
+    };
+    let (named, rest) = match first.to_str().and_then(command) {
+        Some(named) => (Some(named), rest),
+        None if names_config(Path::new(first)) => (None, free),
+        None => (Some(known_command(first)?), rest),
+    };
+    let most = if named.is_none_or(|command| command.takes_config) { 1 } else { 0 };
+    nothing_more(rest.get(most..))?;
+    Ok(What::Command { named, config: rest.first().map(Path::new) })
+}
+
+fn known_command(name: &OsStr) -> Result<&'static CommandInfo> {
+    let name = name.to_string_lossy();
+    command(&name).ok_or_else(|| {
+        if LATER.contains(&&*name) {
+            return Error::usage(format!("'{name}' is not available yet"));
+        }
+        let hint = match nearest(&name, COMMANDS.iter().map(|command| command.name).chain(["help"])) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => "'lightbeam --help' lists the commands".into(),
+        };
+        Error::usage(format!("'{name}' is neither a command nor a configuration file; {hint}"))
+    })
+}
+
+fn nothing_more(rest: Option<&[OsString]>) -> Result<()> {
+    match rest.and_then(|rest| rest.first()) {
+        Some(more) => Err(Error::usage(format!("unexpected argument '{}'", more.to_string_lossy()))),
+        None => Ok(()),
+    }
+}
+
+/// What the options say to that command.
+fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
+    let mut parsed = Parsed::default();
+    let (mut include, mut exclude) = (Vec::new(), Vec::new());
+    let zone = TimeZone::system();
+    for Given { option, spelled, values } in given {
+        if !option.of.contains(&command.name) {
+            let of = option.commands().collect::<Vec<_>>().join(", ");
+            return Err(Error::usage(format!("'{}' does not take {spelled}; commands that do: {of}", command.name)));
+        }
+        let raw = Raw { option: spelled, value: values.first().map_or(OsStr::new(""), |value| value) };
+        let path = || Some(PathBuf::from(raw.value));
+        let every = || raw.count(1..=u64::MAX).map(Some);
+        let (run, sandbox) = (&mut parsed.run, &mut parsed.sandbox);
+        match option.id {
+            Id::Help | Id::Version => {}
+            Id::Config => run.config.file = path(),
+            Id::Params => run.config.params = Some(Params::from_argument(raw.text()?)),
+            Id::Set => run.config.sets.extend(assignments(spelled, values)?),
+            Id::Selector => include.push(raw.text()?),
+            Id::Exclude => exclude.push(raw.text()?),
+            Id::Force => run.force = true,
+            Id::OlderThan => run.older_than = Some(raw.time(&zone)?),
+            Id::NewerThan => run.newer_than = Some(raw.time(&zone)?),
+            Id::ResendStatuses => run.resend_statuses.extend(raw.statuses()?),
+            Id::Failed => run.failed = true,
+            Id::Wipe => run.wipe = true,
+            Id::ResultsFile => run.results_file = path(),
+            Id::PartialOk => run.partial_ok = true,
+            Id::LogFormat => run.output.log_format = raw.log_format()?,
+            Id::NoProgress => run.output.no_progress = true,
+            Id::Quiet => run.output.quiet = true,
+            Id::Port => sandbox.port = raw.count(0..=u16::MAX.into())? as u16,
+            Id::Metadata => sandbox.metadata = path(),
+            Id::NoCheck => sandbox.no_check = true,
+            Id::Shape => sandbox.shape = raw.shape()?,
+            Id::Latency => sandbox.latency = Some(raw.count(0..=u64::MAX)?),
+            Id::Fail429 => sandbox.fail_429 = every()?,
+            Id::RetryAfter => sandbox.retry_after = Some(raw.count(0..=u64::MAX)?),
+            Id::Fail500 => sandbox.fail_500 = every()?,
+            Id::Fail503 => sandbox.fail_503 = every()?,
+            Id::Cut => sandbox.cut = every()?,
+            Id::Hang => sandbox.hang = every()?,
+            Id::TokenLifetime => sandbox.token_lifetime = every()?,
+            Id::MaxConcurrent => sandbox.max_concurrent = every()?,
+        }
+    }
+    parsed.run.selection = Selector::new(Some(&include.join(",")), Some(&exclude.join(",")));
+    Ok(parsed)
+}
+
+fn assignments(spelled: &str, pairs: &[OsString]) -> Result<Vec<Assignment>> {
+    let text = |value| Raw { option: spelled, value }.text().map(String::from);
+    pairs.chunks_exact(2).map(|pair| Ok(Assignment { key: text(&pair[0])?, value: text(&pair[1])? })).collect()
+}
+
+fn lexical(error: lexopt::Error) -> Error {
+    Error::usage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{LogFormat, Output, Run};
+
+    /// Only `there` is a file.
+    fn parse_line(line: &str) -> Result<Command> {
+        parse(line.split_whitespace().map(OsString::from), |path| path == Path::new("there"))
+    }
+
+    fn command_of(line: &str) -> Command {
+        parse_line(line).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    fn send(line: &str) -> Run {
+        match command_of(line) {
+            Command::Send(run) => run,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn fault(line: &str) -> String {
+        match parse_line(line) {
+            Err(e) => {
+                assert_eq!(e.exit().code(), 2, "{line}");
+                e.to_string()
+            }
+            Ok(command) => panic!("{line}: {command:?}"),
+        }
+    }
+
+    #[test]
+    fn a_configuration_alone_is_sent() {
+        for config in ["lightbeam.yaml", "x.YML", "path/to/config", "there"] {
+            assert_eq!(send(config).config.file, Some(config.into()), "{config}");
+        }
+        let line = "path/to/config.yaml -s a -p {} -t 2024-01-01 -n 2024-01-02 -u 409 -f";
+        assert_eq!(send(line).config.file, Some("path/to/config.yaml".into()));
+    }
+
+    #[test]
+    fn a_command_takes_its_configuration_with_or_without_an_option() {
+        for line in ["send -c x.yaml", "send x.yaml", "-c x.yaml send", "send --config-file=x.yaml", "--config x.yaml"]
+        {
+            assert_eq!(send(line).config.file, Some("x.yaml".into()), "{line}");
+        }
+        assert!(matches!(command_of("plan any"), Command::Plan(run) if run.config.file == Some("any".into())));
+        assert_eq!(send("send -c x.yaml x.yaml").config.file, Some("x.yaml".into()));
+        assert!(fault("send -c x.yaml y.yaml").contains("'y.yaml' and 'x.yaml' are two configurations"));
+        assert_eq!(fault("send x.yaml y.yaml"), "unexpected argument 'y.yaml'");
+    }
+
+    #[test]
+    fn without_a_command_or_configuration_send_looks_for_one() {
+        assert_eq!(send(""), Run::default());
+        assert_eq!(send("send"), Run::default());
+        assert!(send("-f").force);
+    }
+
+    #[test]
+    fn a_mistyped_command_is_told_the_nearest_one() {
+        assert_eq!(fault("sned -f"), "'sned' is neither a command nor a configuration file; did you mean 'send'?");
+        assert!(fault("colour").ends_with("'lightbeam --help' lists the commands"));
+        assert!(fault("help sned").contains("did you mean 'send'?"));
+    }
+
+    #[test]
+    fn commands_of_later_versions_are_not_available_yet() {
+        for name in LATER {
+            let expected = format!("'{name}' is not available yet");
+            for line in
+                [name.to_string(), format!("{name} -k a -c x.yaml"), format!("-f {name}"), format!("help {name}")]
+            {
+                assert_eq!(fault(&line), expected, "{line}");
+            }
+            assert!(!help::general().contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_option_of_a_send_is_understood() {
+        let run = send(
+            "send --config-file c --params @p --set a 1 b 2 --set c 3 --selector x,y --exclude z --force \
+             --older-than 2024-01-01T00:00:00Z --newer-than 2024-01-02T00:00:00Z --resend-status-codes 409,500 \
+             --failed --wipe --results-file r.json --partial-ok --log-format json --no-progress --quiet",
+        );
+        let sets: Vec<_> = run.config.sets.iter().map(|set| format!("{}={}", set.key, set.value)).collect();
+        assert_eq!(run.config.file, Some("c".into()));
+        assert_eq!(run.config.params, Some(Params::File("p".into())));
+        assert_eq!(sets, ["a=1", "b=2", "c=3"]);
+        assert_eq!(run.selection, Selector::new(Some("x,y"), Some("z")));
+        assert_eq!((run.older_than, run.newer_than), (Some(1_704_067_200), Some(1_704_153_600)));
+        assert_eq!(run.resend_statuses, [409, 500]);
+        assert_eq!(run.results_file, Some("r.json".into()));
+        assert!(run.force && run.failed && run.wipe && run.partial_ok);
+        assert_eq!(run.output, Output { log_format: LogFormat::Json, no_progress: true, quiet: true });
+    }
+
+    #[test]
+    fn every_alias_means_its_option() {
+        let time = "2024-01-01T00:00:00Z";
+        for [alias, option] in [
+            ["-c x", "--config-file x"],
+            ["--config x", "--config-file x"],
+            ["-p {}", "--params {}"],
+            ["-s x", "--selector x"],
+            ["-sx", "--selector=x"],
+            ["-e x", "--exclude x"],
+            ["-f", "--force"],
+            ["-w", "--wipe"],
+            ["-r 409", "--resend-status-codes 409"],
+            ["-u 409", "--resend-status-codes 409"],
+            ["--retry-status-codes 409", "--resend-status-codes 409"],
+            [&format!("-o {time}"), &format!("--older-than {time}")],
+            [&format!("-t {time}"), &format!("--older-than {time}")],
+            [&format!("-n {time}"), &format!("--newer-than {time}")],
+        ] {
+            assert_eq!(send(alias), send(option), "{alias}");
+            assert_ne!(send(alias), Run::default(), "{alias}");
+        }
+        assert_eq!(command_of("-h"), command_of("--help"));
+        assert_eq!(command_of("-v"), command_of("--version"));
+    }
+
+    #[test]
+    fn selectors_given_twice_add_up_and_of_other_values_the_last_holds() {
+        let run = send("-s a -s b -e c -e d -p {} -p - -c x -c y");
+        assert_eq!(run.selection, Selector::new(Some("a,b"), Some("c,d")));
+        assert_eq!((run.config.params, run.config.file), (Some(Params::Stdin), Some("y".into())));
+    }
+
+    #[test]
+    fn set_takes_pairs_up_to_the_next_option() {
+        let run = send("send there --set backoff_factor -1 num_retries 3 -f");
+        assert_eq!((run.config.sets.len(), run.config.sets[0].value.as_str(), run.force), (2, "-1", true));
+        assert_eq!(fault("--set"), "--set: needs a key and a value");
+        let expected = "--set: the last key has no value; name a configuration before --set, or with -c";
+        assert_eq!(fault("--set a 1 x.yaml"), expected);
+        assert_eq!(fault("--set a 1 x.yaml --force"), expected);
+    }
+
+    #[test]
+    fn an_unknown_option_is_told_the_nearest_one() {
+        assert_eq!(fault("send --selectr x"), "unknown option --selectr; did you mean --selector?");
+        assert_eq!(fault("--colour"), "unknown option --colour; 'lightbeam --help' lists them");
+        assert_eq!(fault("-x"), "unknown option -x; 'lightbeam --help' lists them");
+    }
+
+    #[test]
+    fn an_option_of_another_command_says_whose_it_is() {
+        assert_eq!(fault("plan --partial-ok"), "'plan' does not take --partial-ok; commands that do: send");
+        assert_eq!(fault("plan --results-file x"), "'plan' does not take --results-file; commands that do: send");
+    }
+
+    #[test]
+    fn a_missing_or_superfluous_value_is_told() {
+        assert_eq!(fault("-s"), "-s: needs a value, NAMES");
+        assert_eq!(fault("--selector --force"), "--selector: needs a value, NAMES");
+        assert_eq!(fault("-o -f"), "-o: needs a value, TIME");
+        assert!(fault("--force=yes").contains("--force"));
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_option_as_it_was_spelled() {
+        assert!(fault("-t soon").starts_with("-t: found 'soon', expected a time"));
+        assert!(fault("--retry-status-codes x").starts_with("--retry-status-codes: found 'x', expected HTTP statuses"));
+        assert_eq!(fault("--log-format xml"), "--log-format: found 'xml', expected text or json");
+    }
+
+    #[test]
+    fn help_is_had_in_every_way() {
+        for line in ["--help", "help", "-h", "x.yaml -h"] {
+            assert_eq!(command_of(line), Command::Help(help::general()), "{line}");
+        }
+        for info in COMMANDS {
+            for line in [format!("{} --help", info.name), format!("help {}", info.name), format!("-h {}", info.name)] {
+                assert_eq!(command_of(&line), Command::Help(help::of(info)), "{line}");
+            }
+        }
+        assert_eq!(fault("help send x"), "unexpected argument 'x'");
+    }
+
+    #[test]
+    fn the_version_is_had_with_or_without_a_command() {
+        let version = Command::Version(format!("lightbeam {}", env!("CARGO_PKG_VERSION")));
+        for line in ["--version", "-v", "send -v"] {
+            assert_eq!(command_of(line), version, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_debug_output_or_error_shows_a_secret() {
+        let shown = format!("{:?}", command_of(r#"-p {"A":"hidden"} --set edfi_api.client_secret hidden"#));
+        assert!(!shown.contains("hidden"), "{shown}");
+        assert!(!fault("--set a edfi_api.client_secret hidden").contains("hidden"));
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn every_option_of_a_sandbox_is_understood() {
+        let args = crate::cli::SandboxArgs {
+            port: 8080,
+            metadata: Some("docs".into()),
+            no_check: true,
+            shape: crate::cli::Shape::Old,
+            latency: Some(0),
+            fail_429: Some(1),
+            retry_after: Some(2),
+            fail_500: Some(3),
+            fail_503: Some(4),
+            cut: Some(5),
+            hang: Some(6),
+            token_lifetime: Some(7),
+            max_concurrent: Some(8),
+        };
+        let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
+                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8";
+        assert_eq!(command_of(line), Command::Sandbox(args));
+        assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn a_sandbox_refuses_what_is_not_its_own() {
+        assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
+        assert_eq!(fault("sandbox -s x"), "'sandbox' does not take -s; commands that do: send, plan");
+        assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
+        assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
+        assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn a_demo_is_told_what_to_tell() {
+        let output = Output { log_format: LogFormat::Json, no_progress: true, quiet: false };
+        assert_eq!(command_of("demo --log-format json --no-progress"), Command::Demo(output));
+        assert!(fault("demo x.yaml").contains("unexpected argument"));
+    }
+}

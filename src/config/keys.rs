@@ -1,0 +1,176 @@
+//! Every key of the configuration, in one table that feeds the reading of files, `--set`, the warnings about unknown
+//! keys and the reference in README.
+
+use super::kinds::{Kind, MANY};
+use crate::nearest::nearest;
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Its nested name, as 0.1.12 of the Python lightbeam has it, with dots: `connection.pool_size`.
+    pub name: &'static str,
+    /// What 0.0.1 calls it, where that differs: `connection_pool_size`.
+    pub flat: Option<&'static str>,
+    /// What it may hold.
+    pub kind: Kind,
+    /// What holds where it is not given, in the words of the file; `None`: it is unset.
+    pub default: Option<&'static str>,
+    /// What it says, in a line.
+    pub meaning: &'static str,
+}
+
+/// The one flat name with a type of its own: `verbose: true` is `log_level: DEBUG`, `verbose: false` says nothing.
+pub const VERBOSE: &str = "verbose";
+
+/// Every key of both generations, and what is new here. Those of `count`, `fetch`, `validate` and `force_delete` are
+/// checked for their type; `send` and `plan` ask for nothing of them.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("state_dir", None, Kind::Path, Some("~/.lightbeam"), "where state and cached metadata are kept"),
+    key("data_dir", None, Kind::Path, Some("./"), "where the payloads are"),
+    key("namespace", None, Kind::Text, Some("ed-fi"), "the namespace of every resource that no override names"),
+    key("namespace_overrides", None, Kind::NamesByName, None, "for each other namespace, the list of its resources"),
+    key("edfi_api.base_url", Some("edfi_api_base_url"), Kind::Url, Some("https://localhost/api"), "the address of the API's discovery document"),
+    key("edfi_api.oauth_url", None, Kind::Url, None, "where tokens are had; wins over discovery"),
+    key("edfi_api.dependencies_url", None, Kind::Url, None, "the dependencies document; wins over discovery"),
+    key("edfi_api.open_api_metadata_url", None, Kind::Url, None, "the list of OpenAPI documents; wins over discovery"),
+    key("edfi_api.descriptors_swagger_url", None, Kind::Url, None, "the OpenAPI document of descriptors; wins over the list"),
+    key("edfi_api.resources_swagger_url", None, Kind::Url, None, "the OpenAPI document of resources; wins over the list"),
+    key("edfi_api.version", Some("edfi_api_version"), Kind::Count(1, 99), Some("3"), "the version in the API's URLs"),
+    key("edfi_api.mode", Some("edfi_api_mode"), Kind::Mode, None, "how the API is deployed; unset: discovery tells"),
+    key("edfi_api.year", Some("edfi_api_year"), Kind::Count(1900, 2999), None, "the school year in the API's URLs; unset: the current year"),
+    key("edfi_api.instance_code", Some("edfi_api_instance_code"), Kind::Text, None, "the instance in the API's URLs"),
+    key("edfi_api.tenant", None, Kind::Text, None, "the tenant in the API's URLs"),
+    key("edfi_api.url_values", None, Kind::TextByName, None, "values for other placeholders of the API's URLs, by name"),
+    key("edfi_api.client_id", Some("edfi_api_client_id"), Kind::Text, None, "the API key; required"),
+    key("edfi_api.client_secret", Some("edfi_api_client_secret"), Kind::Secret, None, "the API key's secret; required"),
+    key("connection.pool_size", Some("connection_pool_size"), Kind::Count(1, 1024), Some("8"), "requests at the same time"),
+    key("connection.timeout", Some("connection_timeout"), Kind::Seconds, Some("60"), "the limit of each request, in seconds"),
+    key("connection.num_retries", Some("num_retries"), Kind::Count(0, MANY), Some("10"), "how often a request is repeated"),
+    key("connection.backoff_factor", Some("backoff_factor"), Kind::Number(1.0), Some("1.5"), "by how much each delay is longer than the one before"),
+    key("connection.retry_statuses", Some("retry_statuses"), Kind::Statuses, Some("[429, 500, 502, 503, 504]"), "the HTTP statuses after which a request is repeated"),
+    key("connection.verify_ssl", None, Kind::Switch, Some("true"), "whether the API's certificate is verified"),
+    key("resend_failed", None, Kind::Switch, Some("false"), "send again what was refused last time, as --failed does"),
+    key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
+    key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for"),
+    key("validate.methods", None, Kind::Names, Some("[schema, descriptors, uniqueness]"), "what validate checks; \"*\": everything"),
+    key("validate.references.selector", None, Kind::Names, Some("\"*\""), "the resources whose references validate checks"),
+    key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in"),
+    key("validate.references.remote", None, Kind::Switch, Some("true"), "whether references are also looked up in the API"),
+    key("validate.references.max_failures", None, Kind::Count(1, MANY), None, "after how many failures validate stops"),
+    key("force_delete", None, Kind::Switch, Some("false"), "delete without asking"),
+    key("log_level", Some(VERBOSE), Kind::Level, Some("INFO"), "the least severe level that is logged; `verbose: true` is DEBUG"),
+    key("show_stacktrace", None, Kind::Switch, Some("false"), "print the whole chain of causes of an error"),
+];
+
+const fn key(
+    name: &'static str,
+    flat: Option<&'static str>,
+    kind: Kind,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Key {
+    Key { name, flat, kind, default, meaning }
+}
+
+/// Which generation's names a message uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `connection_pool_size`, as in 0.0.1.
+    Flat,
+    /// `connection.pool_size`, as in 0.1.12.
+    Nested,
+}
+
+impl Key {
+    /// Its name in the words of a generation.
+    pub fn spelled(&self, spelling: Spelling) -> &'static str {
+        match (spelling, self.flat) {
+            (Spelling::Flat, Some(flat)) if flat != VERBOSE => flat,
+            _ => self.name,
+        }
+    }
+}
+
+/// The section, empty if there is none, and the name within it.
+fn parts(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
+}
+
+/// The key of that name, in either spelling.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name || key.flat == Some(name))
+}
+
+/// Whether the name is that of a section, as `connection` is that of `connection.pool_size`.
+pub fn is_section(name: &str) -> bool {
+    sections().any(|section| section == name)
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().flat_map(|key| key.name.match_indices('.').map(|(at, _)| &key.name[..at]))
+}
+
+/// The name that is probably meant by an unknown one: the same in another section; one that is spelled much like it in
+/// its own section or, where there is no such section, anywhere; or one that is spelled much like it in another section.
+pub fn meant(unknown: &str, spelling: Spelling) -> Option<&'static str> {
+    let (section, leaf) = parts(unknown);
+    let with_leaf = |leaf: &str| KEYS.iter().find(|key| parts(key.name).1 == leaf).map(|key| key.name);
+    let names = || KEYS.iter().flat_map(|key| [Some(key.name), key.flat]).flatten().chain(sections());
+    let neighbour = || {
+        let near = nearest(leaf, names().filter(|name| parts(name).0 == section).map(|name| parts(name).1))?;
+        names().find(|name| parts(name) == (section, near))
+    };
+    let anywhere = || nearest(unknown, names()).filter(|_| !is_section(section));
+    let elsewhere = || with_leaf(nearest(leaf, KEYS.iter().map(|key| parts(key.name).1))?);
+    let name = with_leaf(leaf).or_else(neighbour).or_else(anywhere).or_else(elsewhere)?;
+    Some(find(name).filter(|_| name != VERBOSE).map_or(name, |key| key.spelled(spelling)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::yaml;
+
+    #[test]
+    fn every_default_is_a_value_that_its_key_may_hold() {
+        for key in KEYS {
+            if let Some(default) = key.default {
+                let value = key.kind.read(&yaml::Node::text(default));
+                assert!(matches!(value, Ok(Some(_))), "{}: {value:?}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_leads_to_one_key() {
+        for key in KEYS {
+            for name in [Some(key.name), key.flat].into_iter().flatten() {
+                assert!(find(name).is_some_and(|found| std::ptr::eq(found, key)), "{name}");
+                assert!(!is_section(name), "{name}");
+            }
+        }
+        assert!(is_section("connection") && is_section("validate") && is_section("validate.references"));
+        assert!(!is_section("state_dir"));
+    }
+
+    #[test]
+    fn a_suggestion_is_in_the_words_of_the_same_generation() {
+        for (unknown, flat, nested) in [
+            ("conection_pool_size", "connection_pool_size", "connection.pool_size"),
+            ("connection.pol_size", "connection_pool_size", "connection.pool_size"),
+            ("pool_size", "connection_pool_size", "connection.pool_size"),
+            ("edfi_api.timeout", "connection_timeout", "connection.timeout"),
+            ("Data-Dir", "data_dir", "data_dir"),
+            ("conection", "connection", "connection"),
+            ("conection.pol_size", "connection_pool_size", "connection.pool_size"),
+            ("validate.referenses", "validate.references", "validate.references"),
+            ("verbos", "verbose", "verbose"),
+            ("log_levl", "log_level", "log_level"),
+        ] {
+            assert_eq!(meant(unknown, Spelling::Flat), Some(flat), "{unknown}");
+            assert_eq!(meant(unknown, Spelling::Nested), Some(nested), "{unknown}");
+        }
+        assert_eq!(meant("colour", Spelling::Nested), None);
+    }
+}

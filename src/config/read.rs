@@ -1,0 +1,578 @@
+//! From the text of a configuration file to a [`Config`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::settings::Settings;
+use super::{Api, Assignment, Config, Connection, Secret, paths, yaml};
+use crate::error::{Error, Result};
+
+/// What a configuration takes from outside its file.
+pub struct Given<'a> {
+    /// What `${NAME}`s stand for before the environment is asked.
+    pub params: BTreeMap<String, String>,
+    /// What `--set` sets; it wins over the file, and of two the later wins.
+    pub sets: &'a [Assignment],
+    /// Looks a name up in the environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The current year, the default of `edfi_api.year`.
+    pub year: i32,
+}
+
+/// Reads the text of the configuration `file`. Returns it with warnings, each with file and line.
+pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<String>)> {
+    let root = yaml::read(text.trim_start_matches('\u{FEFF}')).map_err(|not_yaml| {
+        let line = not_yaml.line.map_or(String::new(), |line| format!(":{line}"));
+        Error::usage(format!("{}{line}: wrong YAML: {}", file.display(), not_yaml.message))
+    })?;
+    let look_up = |name: &str| given.params.get(name).cloned().or_else(|| (given.env)(name));
+    let mut settings = Settings::new(file, &look_up);
+    let warnings = settings.read_file(root)?;
+    for assignment in given.sets {
+        settings.assign(assignment)?;
+    }
+    match config(file, &settings, given) {
+        Ok(config) => Ok((config, warnings)),
+        // What is missing may stand there under a mistyped name.
+        Err(e) if !warnings.is_empty() => Err(Error::usage(format!("{e}; {}", warnings.join("; ")))),
+        Err(e) => Err(e),
+    }
+}
+
+fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
+    Ok(Config {
+        file: file.into(),
+        state_dir: path(settings, "state_dir", given)?,
+        data_dir: path(settings, "data_dir", given)?,
+        namespace: settings.need("namespace")?,
+        namespace_overrides: settings.get("namespace_overrides").unwrap_or_default(),
+        api: api(settings, given)?,
+        connection: connection(settings)?,
+        resend_failed: settings.need("resend_failed")?,
+        log_level: settings.need("log_level")?,
+        show_stacktrace: settings.need("show_stacktrace")?,
+    })
+}
+
+fn api(settings: &Settings, given: &Given) -> Result<Api> {
+    Ok(Api {
+        base_url: settings.need("edfi_api.base_url")?,
+        oauth_url: settings.get("edfi_api.oauth_url"),
+        dependencies_url: settings.get("edfi_api.dependencies_url"),
+        open_api_metadata_url: settings.get("edfi_api.open_api_metadata_url"),
+        descriptors_swagger_url: settings.get("edfi_api.descriptors_swagger_url"),
+        resources_swagger_url: settings.get("edfi_api.resources_swagger_url"),
+        version: settings.need("edfi_api.version")?,
+        mode: settings.get("edfi_api.mode"),
+        year: settings.get("edfi_api.year").unwrap_or(given.year),
+        instance_code: settings.get("edfi_api.instance_code"),
+        tenant: settings.get("edfi_api.tenant"),
+        url_values: settings.get("edfi_api.url_values").unwrap_or_default(),
+        // These two have no default. Every command that reads a configuration logs in, so that every configuration
+        // must give them; a command that never logs in would be decided on here.
+        client_id: settings.need("edfi_api.client_id")?,
+        client_secret: Secret::new(settings.need::<String>("edfi_api.client_secret")?),
+    })
+}
+
+fn connection(settings: &Settings) -> Result<Connection> {
+    Ok(Connection {
+        pool_size: settings.need("connection.pool_size")?,
+        timeout: Duration::from_secs_f64(settings.need("connection.timeout")?),
+        num_retries: settings.need("connection.num_retries")?,
+        backoff_factor: settings.need("connection.backoff_factor")?,
+        retry_statuses: settings.need("connection.retry_statuses")?,
+        verify_ssl: settings.need("connection.verify_ssl")?,
+    })
+}
+
+fn path(settings: &Settings, name: &str, given: &Given) -> Result<PathBuf> {
+    let path: String = settings.need(name)?;
+    paths::expand_home(&path, given.env).map_err(|missing| settings.fault(name, &missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Level, Mode};
+
+    const LOGIN: &str = "edfi_api: {client_id: populated, client_secret: populatedSecret}\n";
+
+    fn env(name: &str) -> Option<String> {
+        match name {
+            "HOME" | "USERPROFILE" => Some("/home/me".into()),
+            "SECRET" => Some("s3cret$HOME".into()),
+            "SIZE" => Some("12".into()),
+            "NESTED" => Some("${SIZE}".into()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    fn read_with(text: &str, params: &[(&str, &str)], sets: &[(&str, &str)]) -> Result<(Config, Vec<String>)> {
+        let params = params.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let sets: Vec<Assignment> =
+            sets.iter().map(|(key, value)| Assignment { key: key.to_string(), value: value.to_string() }).collect();
+        parse(Path::new("lightbeam.yaml"), text, &Given { params, sets: &sets, env: &env, year: 2031 })
+    }
+
+    fn read(text: &str) -> Config {
+        match read_with(text, &[], &[]) {
+            Ok((config, warnings)) if warnings.is_empty() => config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn set(sets: &[(&str, &str)]) -> Config {
+        read_with(LOGIN, &[], sets).map_or_else(|e| panic!("{e}"), |(config, _)| config)
+    }
+
+    fn fault(text: &str) -> String {
+        fault_of(read_with(text, &[], &[]))
+    }
+
+    fn fault_of(read: Result<(Config, Vec<String>)>) -> String {
+        match read {
+            Err(e) => {
+                assert_eq!(e.exit().code(), 2);
+                e.to_string()
+            }
+            Ok((config, _)) => panic!("{config:?}"),
+        }
+    }
+
+    fn warnings(text: &str) -> Vec<String> {
+        read_with(text, &[], &[]).map_or_else(|e| panic!("{e}"), |(_, warnings)| warnings)
+    }
+
+    #[test]
+    fn a_flat_configuration_is_read_whole() {
+        let config = read(
+            "verbose: True
+state_dir: ~/state/
+data_dir: ./district/
+edfi_api_base_url: https://example.org/api
+edfi_api_version: 4
+edfi_api_mode: instance_year_specific
+edfi_api_year: 2022
+edfi_api_instance_code: 0042
+edfi_api_client_id: 12345678901234567890123
+edfi_api_client_secret: ${SECRET}
+connection_pool_size: 16
+connection_timeout: 30
+num_retries: 5
+backoff_factor: 2
+retry_statuses: [429, 503]
+show_stacktrace: yes
+",
+        );
+        let (api, connection) = (&config.api, &config.connection);
+        assert_eq!(config.file, Path::new("lightbeam.yaml"));
+        assert_eq!(config.log_level, Level::Debug);
+        assert_eq!(config.state_dir, Path::new("/home/me/state/"));
+        assert_eq!(config.data_dir, Path::new("./district/"));
+        assert_eq!((api.base_url.as_str(), api.version, api.year), ("https://example.org/api", 4, 2022));
+        assert_eq!((api.mode, api.instance_code.as_deref()), (Some(Mode::InstanceYearSpecific), Some("0042")));
+        assert_eq!((api.client_id.as_str(), api.client_secret.expose()), ("12345678901234567890123", "s3cret$HOME"));
+        assert_eq!((connection.pool_size, connection.timeout.as_secs(), connection.num_retries), (16, 30, 5));
+        assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (2.0, &[429, 503][..]));
+        assert!(config.show_stacktrace);
+    }
+
+    #[test]
+    fn a_nested_configuration_is_read_whole() {
+        let config = read(
+            "state_dir: state
+data_dir: data
+namespace: tx
+namespace_overrides:
+  ed-fi: [students, schools]
+  tpdm:
+    - candidates
+edfi_api:
+  base_url: https://example.org/{tenant}/api
+  oauth_url: https://example.org/oauth
+  dependencies_url: https://example.org/dependencies
+  open_api_metadata_url: https://example.org/metadata
+  descriptors_swagger_url: https://example.org/descriptors
+  resources_swagger_url: https://example.org/resources
+  version: 3
+  mode: year_specific
+  year: 2025
+  instance_code: abc
+  tenant: t1
+  url_values:
+    districtId: 255901
+  client_id: me
+  client_secret: '0012'
+connection:
+  pool_size: 4
+  timeout: 1.5
+  num_retries: 0
+  backoff_factor: 1.25
+  retry_statuses:
+  - 500
+  - 502
+  verify_ssl: false
+count: {separator: ','}
+fetch:
+  page_size: 500
+validate:
+  methods: '*'
+  references:
+    selector: [students]
+    behavior: include
+    remote: false
+    max_failures: 10
+force_delete: true
+resend_failed: true
+log_level: warn
+show_stacktrace: false
+",
+        );
+        let (api, connection) = (&config.api, &config.connection);
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!((config.state_dir.as_path(), config.data_dir.as_path()), (Path::new("state"), Path::new("data")));
+        assert_eq!(config.namespace, "tx");
+        assert_eq!(config.namespace_overrides["ed-fi"], names(&["students", "schools"]));
+        assert_eq!(config.namespace_overrides["tpdm"], names(&["candidates"]));
+        assert_eq!(api.base_url, "https://example.org/{tenant}/api");
+        assert_eq!(api.oauth_url.as_deref(), Some("https://example.org/oauth"));
+        assert_eq!(api.dependencies_url.as_deref(), Some("https://example.org/dependencies"));
+        assert_eq!(api.open_api_metadata_url.as_deref(), Some("https://example.org/metadata"));
+        assert_eq!(api.descriptors_swagger_url.as_deref(), Some("https://example.org/descriptors"));
+        assert_eq!(api.resources_swagger_url.as_deref(), Some("https://example.org/resources"));
+        assert_eq!((api.version, api.mode, api.year), (3, Some(Mode::YearSpecific), 2025));
+        assert_eq!((api.instance_code.as_deref(), api.tenant.as_deref()), (Some("abc"), Some("t1")));
+        assert_eq!(api.url_values["districtId"], "255901");
+        assert_eq!((api.client_id.as_str(), api.client_secret.expose()), ("me", "0012"));
+        assert_eq!((connection.pool_size, connection.timeout.as_millis(), connection.num_retries), (4, 1500, 0));
+        assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
+        assert!(!connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
+        assert_eq!(config.log_level, Level::Warning);
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let config = read(&format!(
+            "{LOGIN}data_dir:
+connection:
+log_level: ''
+"
+        ));
+        let (api, connection) = (&config.api, &config.connection);
+        assert_eq!(config.state_dir, Path::new("/home/me/.lightbeam"));
+        assert_eq!(config.data_dir, Path::new("./"));
+        assert_eq!(config.namespace, "ed-fi");
+        assert!(config.namespace_overrides.is_empty() && api.url_values.is_empty());
+        assert_eq!((api.base_url.as_str(), api.version, api.year), ("https://localhost/api", 3, 2031));
+        assert_eq!((api.mode, &api.oauth_url, &api.dependencies_url), (None, &None, &None));
+        assert_eq!((&api.instance_code, &api.tenant), (&None, &None));
+        assert_eq!((connection.pool_size, connection.timeout.as_secs(), connection.num_retries), (8, 60, 10));
+        assert_eq!(connection.backoff_factor, 1.5);
+        assert_eq!(connection.retry_statuses, [429, 500, 502, 503, 504]);
+        assert!(connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);
+        assert_eq!(config.log_level, Level::Info);
+    }
+
+    #[test]
+    fn a_login_must_be_given_and_is_asked_for_in_the_words_of_the_file() {
+        assert_eq!(fault(""), "lightbeam.yaml: edfi_api.client_id: not given, and it has no default");
+        let flat = fault(
+            "edfi_api_client_id: me
+edfi_api_client_secret: ${EMPTY}
+",
+        );
+        assert_eq!(flat, "lightbeam.yaml: edfi_api_client_secret: not given, and it has no default");
+    }
+
+    #[test]
+    fn a_login_under_a_mistyped_name_is_told_with_the_name_that_is_missing() {
+        let message = fault("edfi_api:\n  client: me\n  clientid: me\n");
+        assert!(message.contains("edfi_api.client_id: not given"), "{message}");
+        assert!(message.contains("lightbeam.yaml:3: unknown key 'edfi_api.clientid'"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_file_line_key_what_was_found_and_what_is_allowed() {
+        let nested = fault(&format!(
+            "{LOGIN}
+connection:
+  pool_size: many
+"
+        ));
+        assert_eq!(
+            nested,
+            "lightbeam.yaml:4: connection.pool_size: found 'many', expected a whole number from 1 to 1024"
+        );
+        let flat = fault(
+            "retry_statuses:
+  - 429
+  - 42
+",
+        );
+        assert_eq!(
+            flat,
+            "lightbeam.yaml:3: retry_statuses: found '42', expected a list of HTTP statuses from 100 to 599"
+        );
+        assert_eq!(
+            fault(
+                "verbose: loud
+"
+            ),
+            "lightbeam.yaml:1: verbose: found 'loud', expected true or false"
+        );
+        let unused = fault(
+            "fetch:
+  page_size: 0
+",
+        );
+        assert_eq!(unused, "lightbeam.yaml:2: fetch.page_size: found '0', expected a whole number of at least 1");
+    }
+
+    #[test]
+    fn no_message_shows_a_secret() {
+        for text in [
+            "edfi_api: {client_id: a, client_secret: [hidden]}",
+            "edfi_api_client_secret: a
+edfi_api: {client_secret: hidden}",
+            "edfi_api_client_secret: hidden${NO}",
+            "connection_pool_size: ${SECRET}",
+        ] {
+            let message = fault(text);
+            assert!(!message.contains("hidden") && !message.contains("s3cret"), "{message}");
+        }
+        let message = fault_of(read_with(LOGIN, &[("X", "hidden")], &[("connection.timeout", "${X}")]));
+        assert_eq!(
+            message,
+            "--set: connection.timeout: found what '${X}' stands for, expected a number of seconds above 0"
+        );
+    }
+
+    #[test]
+    fn a_key_in_both_spellings_must_say_the_same() {
+        let config = read(&format!(
+            "{LOGIN}retry_statuses: [500]
+connection: {{retry_statuses: ['500']}}
+"
+        ));
+        assert_eq!(config.connection.retry_statuses, [500]);
+        assert_eq!(
+            fault(
+                "connection_pool_size: 8
+connection:
+  timeout: 2
+  pool_size: 9
+"
+            ),
+            "lightbeam.yaml:4: connection.pool_size: says something else than connection_pool_size (lightbeam.yaml:1); \
+             keep one of them"
+        );
+        assert!(
+            fault(
+                "verbose: true
+log_level: INFO
+"
+            )
+            .contains("verbose (lightbeam.yaml:1)")
+        );
+    }
+
+    #[test]
+    fn verbose_is_debug_and_its_absence_says_nothing() {
+        assert_eq!(
+            read(&format!(
+                "{LOGIN}verbose: true
+log_level: debug
+"
+            ))
+            .log_level,
+            Level::Debug
+        );
+        assert_eq!(
+            read(&format!(
+                "{LOGIN}verbose: false
+log_level: ERROR
+"
+            ))
+            .log_level,
+            Level::Error
+        );
+        assert_eq!(set(&[("verbose", "true")]).log_level, Level::Debug);
+        assert_eq!(set(&[("log_level", "ERROR"), ("verbose", "false")]).log_level, Level::Info);
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_that_names_the_nearest_in_the_words_of_the_file() {
+        assert_eq!(
+            warnings(&format!(
+                "{LOGIN}connection:
+  pol_size: 3
+colour: red
+"
+            )),
+            [
+                "lightbeam.yaml:3: unknown key 'connection.pol_size' is ignored; did you mean 'connection.pool_size'?",
+                "lightbeam.yaml:4: unknown key 'colour' is ignored",
+            ]
+        );
+        assert_eq!(
+            warnings(
+                "edfi_api_client_id: a
+edfi_api_client_secret: b
+pool_size: ${NO}
+"
+            ),
+            ["lightbeam.yaml:3: unknown key 'pool_size' is ignored; did you mean 'connection_pool_size'?"]
+        );
+    }
+
+    #[test]
+    fn names_in_braces_come_from_params_before_the_environment() {
+        let text = format!(
+            "{LOGIN}connection: {{pool_size: '${{SIZE}}', retry_statuses: [5${{N}}, ${{N}}9]}}
+"
+        );
+        let fails = fault(&text);
+        assert!(fails.starts_with("lightbeam.yaml:2: connection.retry_statuses: ${N} is set neither"), "{fails}");
+        let read = |params: &[(&str, &str)]| match read_with(&text, params, &[]) {
+            Ok((config, _)) => (config.connection.pool_size, config.connection.retry_statuses),
+            Err(e) => panic!("{e}"),
+        };
+        assert_eq!(read(&[("N", "42")]), (12, vec![542, 429]));
+        assert_eq!(read(&[("N", "11"), ("SIZE", "3")]), (3, vec![511, 119]));
+    }
+
+    #[test]
+    fn a_name_in_braces_may_stand_for_a_whole_list() {
+        let text = format!(
+            "{LOGIN}retry_statuses: ${{LIST}}
+"
+        );
+        for list in ["[500, 501]", "500,501"] {
+            let config = read_with(&text, &[("LIST", list)], &[]).map(|(config, _)| config.connection.retry_statuses);
+            assert_eq!(config.ok(), Some(vec![500, 501]), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_a_name_stands_for_is_not_expanded_again() {
+        let config = read(
+            "edfi_api: {client_id: '${NESTED}', client_secret: pa$HOME}
+",
+        );
+        assert_eq!((config.api.client_id.as_str(), config.api.client_secret.expose()), ("${SIZE}", "pa$HOME"));
+    }
+
+    #[test]
+    fn set_wins_over_the_file_in_either_spelling() {
+        let text = format!(
+            "{LOGIN}connection: {{pool_size: 2}}
+"
+        );
+        let sets = [
+            ("connection_pool_size", "4"),
+            ("connection.pool_size", "5"),
+            ("retry_statuses", "[500]"),
+            ("edfi_api.client_secret", "${SECRET}"),
+            ("data_dir", "~/x"),
+        ];
+        let config = read_with(&text, &[], &sets).map_or_else(|e| panic!("{e}"), |(config, _)| config);
+        assert_eq!((config.connection.pool_size, config.connection.retry_statuses.as_slice()), (5, &[500][..]));
+        assert_eq!(config.api.client_secret.expose(), "s3cret$HOME");
+        assert_eq!(config.data_dir, Path::new("/home/me/x"));
+    }
+
+    #[test]
+    fn set_takes_a_mapping_whole_or_by_entry() {
+        let config = set(&[
+            ("namespace_overrides", "{tx: [a, b]}"),
+            ("namespace_overrides.tpdm", "[c]"),
+            ("edfi_api.url_values.districtId", "0255"),
+        ]);
+        let lists = format!("{:?}", config.namespace_overrides);
+        assert_eq!(lists, r#"{"tpdm": ["c"], "tx": ["a", "b"]}"#);
+        assert_eq!(config.api.url_values["districtId"], "0255");
+    }
+
+    #[test]
+    fn set_to_nothing_is_back_to_the_default() {
+        let text = format!(
+            "{LOGIN}namespace: tx
+"
+        );
+        let config = read_with(&text, &[], &[("namespace", "")]).map(|(config, _)| config.namespace);
+        assert_eq!(config.ok().as_deref(), Some("ed-fi"));
+    }
+
+    #[test]
+    fn set_refuses_unknown_keys_and_wrong_values() {
+        let refused = |key, value| fault_of(read_with(LOGIN, &[], &[(key, value)]));
+        assert_eq!(
+            refused("connection.pol_size", "1"),
+            "--set: unknown key 'connection.pol_size'; did you mean 'connection.pool_size'?"
+        );
+        assert_eq!(refused("hidden", "1"), "--set: found what is no key; keys and values come in pairs");
+        assert_eq!(
+            refused("conection_pool_size", "1"),
+            "--set: unknown key 'conection_pool_size'; did you mean 'connection_pool_size'?"
+        );
+        assert_eq!(
+            refused("connection_pool_size", "x"),
+            "--set: connection_pool_size: found 'x', expected a whole number from 1 to 1024"
+        );
+        assert_eq!(
+            refused("edfi_api.url_values.x", "${NO}"),
+            "--set: edfi_api.url_values.x: ${NO} is set neither by --params nor in the environment; set it there"
+        );
+    }
+
+    #[test]
+    fn a_section_that_is_no_mapping_is_told() {
+        assert!(
+            fault(
+                "connection: 5
+"
+            )
+            .starts_with("lightbeam.yaml:1: connection: expected a mapping")
+        );
+        assert!(
+            fault(
+                "- a
+"
+            )
+            .starts_with("lightbeam.yaml:1: expected a mapping")
+        );
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_told_with_its_line() {
+        let message = fault(
+            "a: 1
+b: [
+",
+        );
+        assert!(message.starts_with("lightbeam.yaml:") && message.contains("wrong YAML"), "{message}");
+        assert!(
+            fault(
+                "data_dir: a
+data_dir: b
+"
+            )
+            .contains("data_dir")
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(read(&format!("\u{FEFF}{LOGIN}")).api.client_id, "populated");
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_secret() {
+        assert!(!format!("{:?}", read(LOGIN)).contains("populatedSecret"));
+        let assignment = Assignment { key: "edfi_api.client_secret".into(), value: "hidden".into() };
+        assert!(!format!("{assignment:?}").contains("hidden"));
+    }
+}
