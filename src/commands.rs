@@ -1,5 +1,131 @@
-//! One file a command, each readable on one screen.
+//! One file a command, each readable on one screen, and what they have in common: output, configuration, the end.
 
 pub mod plan;
 pub mod prepare;
 pub mod send;
+
+use std::io::Write;
+use std::path::Path;
+
+use jiff::Zoned;
+
+use crate::api::cache;
+use crate::cli::{Command, LogFormat, Output, Run};
+use crate::config::{self, Config, Level};
+use crate::disk::{self, Readers};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::observer::Observer;
+use crate::report::{Stopped, Summary};
+use crate::state::resend::Resend;
+use crate::terminal::Terminal;
+
+/// Does what the command line asks for, tells of errors, and returns how the program is to end.
+pub fn run(command: Command) -> Exit {
+    match command {
+        Command::Help(text) | Command::Version(text) => say(&text),
+        Command::Send(run) => configured(&run, send),
+        Command::Plan(run) => configured(&run, plan),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(_) | Command::Demo(_) => todo!(),
+    }
+}
+
+/// Loads the configuration, runs a command with it, and logs the error that stopped it, if one did.
+fn configured(run: &Run, command: fn(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
+    let mut terminal = terminal(&run.output, Level::Info);
+    let loaded = match config::load(&run.config, &|name| std::env::var(name).ok()) {
+        Ok(loaded) => loaded,
+        Err(error) => return tell(&error, false, &mut terminal),
+    };
+    let config = loaded.config;
+    let mut terminal = self::terminal(&run.output, config.log_level);
+    if loaded.found_by_default {
+        terminal.log(Level::Info, &format!("the configuration is {}", config.file.display()));
+    }
+    loaded.warnings.iter().for_each(|warning| terminal.log(Level::Warning, warning));
+    if run.wipe {
+        cache::wipe(&config.state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
+    }
+    command(run, &config, &mut terminal).unwrap_or_else(|error| tell(&error, config.show_stacktrace, &mut terminal))
+}
+
+fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let interrupt = Interrupt::on_signals()?;
+    let started = Zoned::now();
+    let summary = match send::run(config, &run.selection, &resend(run, config), terminal, &interrupt) {
+        Ok(summary) => summary,
+        // The pipeline that waits for a results file learns from it that nothing was sent.
+        Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
+            tell(&error, config.show_stacktrace, terminal);
+            let stopped = Some(Stopped { exit: error.exit(), why: error.to_string() });
+            Summary { started, completed: Zoned::now(), resources: Vec::new(), stopped }
+        }
+        Err(error) => return Err(error),
+    };
+    let exit = summary.exit(run.partial_ok);
+    conclude(&summary, exit, run, config, terminal)?;
+    Ok(exit)
+}
+
+/// Tells how a run ended, on the terminal and in the results file.
+fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config, terminal: &mut Terminal) -> Result<()> {
+    let results = summary.to_json(config, "send", exit);
+    match run.output {
+        Output { log_format: LogFormat::Json, .. } => terminal.summary(&results),
+        Output { quiet: true, .. } => {}
+        _ => drop(say(&summary.to_text())),
+    }
+    match &run.results_file {
+        Some(path) => write_results(path, &results),
+        None => Ok(()),
+    }
+}
+
+fn write_results(path: &Path, results: &serde_json::Value) -> Result<()> {
+    // A value that was just made has no way to fail.
+    let bytes = serde_json::to_vec_pretty(results).unwrap_or_default();
+    disk::replace(path, &bytes, Readers::AsUsual)
+}
+
+fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let interrupt = Interrupt::on_signals()?;
+    let outlook = plan::run(config, &run.selection, &resend(run, config), terminal, &interrupt)?;
+    Ok(say(&match run.output.log_format {
+        LogFormat::Text => outlook.to_text(),
+        LogFormat::Json => format!("{}\n", outlook.to_json()),
+    }))
+}
+
+fn resend(run: &Run, config: &Config) -> Resend {
+    Resend {
+        force: run.force,
+        older_than: run.older_than,
+        newer_than: run.newer_than,
+        statuses: run.resend_statuses.clone(),
+        failed: run.failed || config.resend_failed,
+    }
+}
+
+fn terminal(output: &Output, least: Level) -> Terminal {
+    let least = if output.quiet { least.max(Level::Warning) } else { least };
+    Terminal::new(output.log_format, least, !output.no_progress && !output.quiet)
+}
+
+/// Logs an error with its nearest cause, or with all of them.
+fn tell(error: &Error, whole_chain: bool, terminal: &mut Terminal) -> Exit {
+    terminal.log(Level::Critical, &error.to_string());
+    if whole_chain {
+        error.causes().for_each(|cause| terminal.log(Level::Critical, &format!("caused by: {cause}")));
+    }
+    error.exit()
+}
+
+/// Prints to standard output; whoever closed it does not want to read on.
+fn say(text: &str) -> Exit {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Exit::Ok
+}

@@ -6,22 +6,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::cli::LogFormat;
 use crate::config::Level;
 use crate::observer::{Observer, Progress};
 use crate::text;
 
 /// Between two lines of progress where there is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `date time lightbeam LEVEL text`, as the Python lightbeam's.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Writes to standard error.
 pub struct Terminal {
@@ -47,9 +38,11 @@ impl Terminal {
         Terminal { format, least, progress: progress.then_some(display) }
     }
 
-    /// The same terminal with another least level, once the configuration is known.
-    pub fn logging_from(self, least: Level) -> Terminal {
-        Terminal { least, ..self }
+    /// Tells machines how a run ended: one JSON line with the results in it.
+    pub fn summary(&self, results: &serde_json::Value) {
+        let now = jiff::Timestamp::now().to_string();
+        let line = serde_json::json!({ "time": now, "level": "INFO", "message": "summary", "results": results });
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 }
 
