@@ -1,7 +1,11 @@
 //! One file a command, each readable on one screen, and what they have in common: output, configuration, the end.
 
+#[cfg(feature = "sandbox")]
+pub mod demo;
 pub mod plan;
 pub mod prepare;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod send;
 
 use std::io::Write;
@@ -28,7 +32,14 @@ pub fn run(command: Command) -> Exit {
         Command::Send(run) => configured(&run, send),
         Command::Plan(run) => configured(&run, plan),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(_) | Command::Demo(_) => todo!(),
+        Command::Sandbox(args) => {
+            sandbox::run(&args).unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info)))
+        }
+        #[cfg(feature = "sandbox")]
+        Command::Demo(output) => {
+            let mut terminal = terminal(&output, Level::Warning);
+            demo::run(&mut terminal).unwrap_or_else(|error| tell(&error, false, &mut terminal))
+        }
     }
 }
 
