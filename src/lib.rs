@@ -5,4 +5,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod model;
 pub mod resource;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
