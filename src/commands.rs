@@ -32,9 +32,8 @@ pub fn run(command: Command) -> Exit {
         Command::Send(run) => configured(&run, send),
         Command::Plan(run) => configured(&run, plan),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(args) => {
-            sandbox::run(&args).unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info)))
-        }
+        Command::Sandbox(args) => sandbox::run(&args)
+            .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
         #[cfg(feature = "sandbox")]
         Command::Demo(output) => {
             let mut terminal = terminal(&output, Level::Warning);

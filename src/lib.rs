@@ -10,6 +10,7 @@ pub mod disk;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod model;
 pub mod nearest;
 pub mod observer;
 pub mod outcome;
@@ -17,6 +18,8 @@ pub mod plan;
 pub mod pool;
 pub mod report;
 pub mod resource;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod selector;
 pub mod sift;
 pub mod source;

@@ -1,0 +1,116 @@
+//! What OpenAPI says of a resource, compiled once: its schema, its natural key, its references.
+//!
+//! OpenAPI documents ([`openapi`]) or a more compact text become a [`Source`]: names and types as written. [`Model::compile`]
+//! resolves the names, so that whoever checks, deletes or stores payloads walks a tree and looks nothing up.
+
+mod compile;
+mod key;
+pub mod openapi;
+mod schema;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fxhash::FxHashMap;
+use serde_json::Value;
+
+pub use key::{Parameter, Path};
+pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
+pub use source::{Endpoint, Form, Member, Source};
+
+use crate::error::Result;
+use crate::resource::Resource;
+
+/// Everything that a set of OpenAPI documents says of resources and descriptors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    definitions: Vec<Definition>,
+    by_resource: FxHashMap<Resource, usize>,
+}
+
+/// What OpenAPI says of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Definition {
+    /// Whose definition it is.
+    pub resource: Resource,
+    /// What a payload looks like. What the server adds (`id`, `_etag`, `_lastModifiedDate`) is not in here.
+    pub body: Arc<Schema>,
+    /// What its collection can be asked for by GET, in the document's order. Those of the natural key are marked.
+    pub parameters: Vec<Parameter>,
+}
+
+/// A reference somewhere in a payload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Referral {
+    /// Where, such as `$.gradingPeriods[*].gradingPeriodReference`.
+    pub path: String,
+    /// Whether every payload has it: it is required, and so is everything around it.
+    pub required: bool,
+    /// What it refers to.
+    pub reference: Arc<Reference>,
+}
+
+impl Model {
+    /// From the documents of resources and of descriptors, Swagger 2.0 or OpenAPI 3.
+    pub fn from_openapi<'d>(documents: impl IntoIterator<Item = &'d Value>) -> Result<Model> {
+        let mut source = Source::default();
+        for document in documents {
+            openapi::read(document, &mut source)?;
+        }
+        Model::compile(&source)
+    }
+
+    /// The definitions, in the documents' order.
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// The definition of `resource`, if the documents know it.
+    pub fn get(&self, resource: &Resource) -> Option<&Definition> {
+        self.by_resource.get(resource).map(|&at| &self.definitions[at])
+    }
+}
+
+impl Definition {
+    /// The parts of the natural key.
+    pub fn key(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter().filter(|parameter| parameter.identity)
+    }
+
+    /// Every schema that a payload can contain, by its name; those of references too.
+    pub fn schemas(&self) -> BTreeMap<&str, &Schema> {
+        fn add<'m>(schema: &'m Schema, all: &mut BTreeMap<&'m str, &'m Schema>) {
+            if all.insert(&schema.name, schema).is_none() {
+                schema
+                    .properties
+                    .iter()
+                    .filter_map(|property| property.kind.schema())
+                    .for_each(|inner| add(inner, all));
+            }
+        }
+        let mut all = BTreeMap::new();
+        add(&self.body, &mut all);
+        all
+    }
+
+    /// Every reference that a payload can contain, at every depth.
+    pub fn references(&self) -> Vec<Referral> {
+        fn collect(kind: &Kind, path: String, required: bool, found: &mut Vec<Referral>) {
+            match kind {
+                Kind::Reference(reference) => found.push(Referral { path, required, reference: reference.clone() }),
+                Kind::List(items) => collect(items, format!("{path}[*]"), required, found),
+                Kind::Object(schema) => {
+                    for property in &schema.properties {
+                        let path = format!("{path}.{}", property.name);
+                        collect(&property.kind, path, required && property.required, found);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        collect(&Kind::Object(self.body.clone()), "$".into(), true, &mut found);
+        found
+    }
+}

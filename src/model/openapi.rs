@@ -1,0 +1,211 @@
+//! Reads Swagger 2.0 (ODS/API up to 7.0) and OpenAPI 3 (later ones and the Data Management Service).
+//!
+//! A resource is a path of two segments that can be posted to; its schema is the one that its POST's body names, for how schemas
+//! are named differs between servers.
+
+use serde_json::Value;
+
+use super::schema::Kind;
+use super::source::{Endpoint, Form, Member, Source};
+use crate::error::{Error, Result};
+use crate::resource::Resource;
+
+/// The properties that a server adds to each item, and that no payload needs.
+pub const SERVER_MADE: [&str; 4] = ["id", "_etag", "_lastModifiedDate", "link"];
+
+/// Adds what `document` says to `source`. An error if it has no resource that can be posted to.
+pub fn read(document: &Value, source: &mut Source) -> Result<()> {
+    let schemas = document.get("definitions").or_else(|| document.pointer("/components/schemas"));
+    let (Some(schemas), Some(paths)) = (schemas.and_then(Value::as_object), document["paths"].as_object()) else {
+        return Err(Error::api("not an OpenAPI document: it has no paths or no schemas"));
+    };
+    for (name, schema) in schemas {
+        read_schema(name, schema, source);
+    }
+    let before = source.endpoints.len();
+    for (path, item) in paths {
+        let (Some(resource), Some(post)) = (Resource::from_path(path), item.get("post")) else { continue };
+        let body = body_schema(post)
+            .ok_or_else(|| Error::api(format!("the OpenAPI document does not say what is posted to {resource}")))?;
+        if let Some(members) = source.schemas.get_mut(&body) {
+            members.retain(|member| !is_server_made(&resource, &member.name));
+        }
+        source.endpoints.push(Endpoint { parameters: parameters(&item["get"]), resource, body });
+    }
+    if source.endpoints.len() == before {
+        return Err(Error::api("the OpenAPI document has no resource that can be posted to"));
+    }
+    Ok(())
+}
+
+fn is_server_made(resource: &Resource, name: &str) -> bool {
+    SERVER_MADE.contains(&name) || resource.is_descriptor() && name.ends_with("DescriptorId")
+}
+
+/// The name of the schema that a POST's body refers to.
+fn body_schema(post: &Value) -> Option<String> {
+    let content = post.pointer("/requestBody/content").and_then(Value::as_object);
+    let schema = match content {
+        Some(content) => content.values().find_map(|media| media.get("schema"))?,
+        None => post["parameters"].as_array()?.iter().find(|parameter| parameter["in"] == "body")?.get("schema")?,
+    };
+    reference(schema)
+}
+
+fn parameters(get: &Value) -> Vec<(String, bool)> {
+    let all = get["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .filter(|parameter| parameter["in"] == "query")
+        .filter_map(|parameter| Some((parameter["name"].as_str()?, is_true(parameter, "x-Ed-Fi-isIdentity"))))
+        .filter(|&(name, _)| name != "id")
+        .map(|(name, identity)| (name.to_owned(), identity))
+        .collect()
+}
+
+fn read_schema(name: &str, schema: &Value, source: &mut Source) {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut members = Vec::new();
+    for (property, what) in schema["properties"].as_object().into_iter().flatten() {
+        if name.ends_with("Reference") && property == "link" {
+            continue;
+        }
+        members.push(Member {
+            name: property.clone(),
+            required: required.contains(&property.as_str()),
+            nullable: is_true(what, "x-nullable") || is_true(what, "nullable"),
+            form: form(&format!("{name}_{property}"), what, source),
+        });
+    }
+    source.schemas.insert(name.to_owned(), members);
+}
+
+/// `unnamed` is the name for an object that is described in place.
+fn form(unnamed: &str, what: &Value, source: &mut Source) -> Form {
+    if let Some(name) = reference(what) {
+        return Form::Named(name);
+    }
+    let length = |name| what[name].as_u64().and_then(|n| u32::try_from(n).ok());
+    Form::Scalar(match (what["type"].as_str(), what["format"].as_str()) {
+        (Some("array"), _) => return Form::List(Box::new(form(unnamed, &what["items"], source))),
+        (Some("object"), _) if what.get("properties").is_some() => {
+            read_schema(unnamed, what, source);
+            return Form::Named(unnamed.to_owned());
+        }
+        (Some("string"), Some("date")) => Kind::Date,
+        (Some("string"), Some("date-time")) => Kind::DateTime,
+        (Some("string"), Some("time")) => Kind::Time,
+        (Some("string"), _) => Kind::Text {
+            min_length: length("minLength"),
+            max_length: length("maxLength"),
+            pattern: what["pattern"].as_str().map(Into::into),
+        },
+        (Some("integer"), format) => Kind::Integer {
+            bits: if format == Some("int64") { 64 } else { 32 },
+            minimum: what["minimum"].as_i64(),
+            maximum: what["maximum"].as_i64(),
+        },
+        (Some("number"), _) => Kind::Number { minimum: what["minimum"].as_f64(), maximum: what["maximum"].as_f64() },
+        (Some("boolean"), _) => Kind::Boolean,
+        _ => Kind::Any,
+    })
+}
+
+/// The schema that `$ref` names.
+fn reference(what: &Value) -> Option<String> {
+    Some(what["$ref"].as_str()?.rsplit('/').next()?.to_owned())
+}
+
+fn is_true(what: &Value, name: &str) -> bool {
+    what[name] == true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn properties() -> Value {
+        json!({
+            "id": {"type": "string"},
+            "weekIdentifier": {"type": "string", "maxLength": 80, "minLength": 5, "x-nullable": true},
+            "schoolReference": {"$ref": "#/whatever/edFi_schoolReference"},
+            "days": {"type": "array", "items": {"$ref": "#/whatever/edFi_day"}},
+            "total": {"type": "integer", "format": "int64", "minimum": 0},
+            "share": {"type": "number", "maximum": 1.5},
+            "begin": {"type": "string", "format": "date"},
+            "place": {"type": "object", "properties": {"room": {"type": "boolean"}}},
+            "_etag": {"type": "string"}
+        })
+    }
+
+    fn schemas() -> Value {
+        json!({
+            "edFi_week": {"required": ["weekIdentifier"], "properties": properties()},
+            "edFi_schoolReference": {"properties": {"schoolId": {"type": "integer"}, "link": {"$ref": "#/x/link"}}}
+        })
+    }
+
+    fn get() -> Value {
+        json!({"parameters": [
+            {"$ref": "#/parameters/limit"},
+            {"name": "id", "in": "query"},
+            {"name": "weekIdentifier", "in": "query", "x-Ed-Fi-isIdentity": true},
+            {"name": "total", "in": "query"},
+            {"name": "Snapshot-Identifier", "in": "header"}
+        ]})
+    }
+
+    fn read_one(document: Value) -> Source {
+        let mut source = Source::default();
+        read(&document, &mut source).unwrap();
+        source
+    }
+
+    #[test]
+    fn both_generations_of_documents_say_the_same() {
+        let body = json!({"$ref": "#/x/edFi_week"});
+        let old = read_one(json!({
+            "swagger": "2.0",
+            "definitions": schemas(),
+            "paths": {"/ed-fi/weeks": {"get": get(), "post": {"parameters": [{"in": "body", "schema": body}]}},
+                      "/ed-fi/weeks/{id}": {"put": {}}}
+        }));
+        let new = read_one(json!({
+            "openapi": "3.0.1",
+            "components": {"schemas": schemas()},
+            "paths": {"/ed-fi/weeks": {"get": get(), "post": {"requestBody": {"content": {"application/json": {"schema": body}}}}}}
+        }));
+        assert_eq!(old, new);
+        assert_eq!(
+            old.endpoints,
+            [Endpoint {
+                resource: Resource::new("ed-fi", "weeks"),
+                body: "edFi_week".into(),
+                parameters: vec![("weekIdentifier".into(), true), ("total".into(), false)],
+            }]
+        );
+        let week = &old.schemas["edFi_week"];
+        let names: Vec<&str> = week.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(names, ["weekIdentifier", "schoolReference", "days", "total", "share", "begin", "place"]);
+        let text = Kind::Text { min_length: Some(5), max_length: Some(80), pattern: None };
+        assert_eq!(
+            week[0],
+            Member { name: "weekIdentifier".into(), required: true, nullable: true, form: Form::Scalar(text) }
+        );
+        assert_eq!(week[1].form, Form::Named("edFi_schoolReference".into()));
+        assert_eq!(week[2].form, Form::List(Box::new(Form::Named("edFi_day".into()))));
+        assert_eq!(week[3].form, Form::Scalar(Kind::Integer { bits: 64, minimum: Some(0), maximum: None }));
+        assert_eq!(week[4].form, Form::Scalar(Kind::Number { minimum: None, maximum: Some(1.5) }));
+        assert_eq!(week[5].form, Form::Scalar(Kind::Date));
+        assert_eq!(week[6].form, Form::Named("edFi_week_place".into()));
+        assert_eq!(old.schemas["edFi_week_place"][0].form, Form::Scalar(Kind::Boolean));
+        assert_eq!(old.schemas["edFi_schoolReference"].len(), 1, "link is the server's");
+    }
+
+    #[test]
+    fn a_document_without_resources_is_an_error() {
+        for document in [json!([]), json!({"paths": {}}), json!({"paths": {"/": {"get": {}}}, "definitions": {}})] {
+            assert!(read(&document, &mut Source::default()).is_err(), "{document}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! An Ed-Fi API in memory, on loopback only: for newcomers, rehearsals and tests.
+//!
+//! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
+//! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
+//! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
+//! a descriptor of its kind and namespace was posted, because a real API has its descriptors loaded before anybody posts. School
+//! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
+//! change queries.
+//!
+//! For tests that run outside the process, `GET /sandbox/stats` counts what came and `GET /sandbox/requests` tells what was
+//! recorded.
+//!
+//! The way of a request: [`server`] (threads) → [`http`] (bytes to requests) → [`service`] (faults, tokens, documents) → [`data`] →
+//! [`check`] → [`store`]; back as an [`answer`], often a [`problem`].
+
+mod answer;
+mod check;
+mod compact;
+mod data;
+mod fault;
+mod http;
+mod lock;
+mod metadata;
+mod order;
+mod problem;
+mod query;
+mod render;
+mod server;
+mod service;
+mod stop;
+mod store;
+mod token;
+mod watch;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use metadata::compact_model;
+pub use watch::Received;
+
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+use metadata::Metadata;
+use service::Service;
+use stop::Stop;
+
+/// How the sandbox behaves. "Every N-th" counts data requests over all connections, in the order in which they come.
+#[derive(Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 for any that is free.
+    pub port: u16,
+    /// A folder of documents to serve in place of the built-in Data Standard 5.0.
+    pub metadata: Option<PathBuf>,
+    /// Accept every payload for a known resource unread and keep none, for measurements.
+    pub no_check: bool,
+    /// How errors look.
+    pub shape: Shape,
+    /// How long each data request takes at least.
+    pub latency: Duration,
+    /// Answer every N-th data request 429.
+    pub fail_429: Option<u64>,
+    /// The header `Retry-After` of 429 and 503, in seconds.
+    pub retry_after: Option<u64>,
+    /// Answer every N-th data request 500.
+    pub fail_500: Option<u64>,
+    /// Answer every N-th data request 503.
+    pub fail_503: Option<u64>,
+    /// Cut the connection at every N-th data request; at every second of them after the payload is stored.
+    pub cut: Option<u64>,
+    /// Never answer every N-th data request.
+    pub hang: Option<u64>,
+    /// How long a token is good.
+    pub token_lifetime: Duration,
+    /// Answer 429 to data requests beyond so many at a time.
+    pub max_concurrent: Option<usize>,
+    /// The key and the secret to demand; any that are not empty if not given.
+    pub credentials: Option<(String, String)>,
+    /// Resources (`students` or `ed-fi/students`) that the caller may not touch: 403.
+    pub forbid: Vec<String>,
+    /// Keep every data request for [`Sandbox::received`].
+    pub record: bool,
+}
+
+/// How errors look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Problem details (RFC 9457), as ODS/API 7.2 and later answer.
+    #[default]
+    New,
+    /// A message, as ODS/API up to 7.1 answers.
+    Old,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            port: 0,
+            metadata: None,
+            no_check: false,
+            shape: Shape::New,
+            latency: Duration::ZERO,
+            fail_429: None,
+            retry_after: None,
+            fail_500: None,
+            fail_503: None,
+            cut: None,
+            hang: None,
+            token_lifetime: Duration::from_secs(30 * 60),
+            max_concurrent: None,
+            credentials: None,
+            forbid: Vec::new(),
+            record: false,
+        }
+    }
+}
+
+/// A sandbox that is running. Dropping it stops it.
+pub struct Sandbox {
+    address: SocketAddr,
+    service: Arc<Service>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// Starts a sandbox; it listens when this returns. An error if the port is taken or the folder of metadata cannot be used.
+pub fn start(options: Options) -> Result<Sandbox> {
+    let metadata = match &options.metadata {
+        Some(folder) => Metadata::of_folder(folder)?,
+        None => Metadata::built_in()?,
+    };
+    let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).or_stop(Exit::GivenUp, cannot)?;
+    let address = listener.local_addr().or_stop(Exit::GivenUp, cannot)?;
+    let service = Arc::new(Service::new(options, metadata, format!("http://{address}"), Arc::new(Stop::default())));
+    let serving = service.clone();
+    let accepting = Some(std::thread::spawn(move || server::serve(&listener, &serving)));
+    Ok(Sandbox { address, service, accepting })
+}
+
+impl Sandbox {
+    /// The address of its discovery document, for `edfi_api.base_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every data request so far, in the order in which they came, if [`Options::record`] is set.
+    pub fn received(&self) -> Vec<Received> {
+        self.service.watch.received()
+    }
+
+    /// Waits until somebody stops it.
+    pub fn wait(&self) {
+        self.service.stop.wait();
+    }
+
+    /// Ends every connection and returns when nothing of it runs any more.
+    pub fn stop(&mut self) {
+        self.service.stop.ask();
+        if let Some(accepting) = self.accepting.take() {
+            // Wakes the thread that waits for connections, which then sees that it is to stop.
+            let _ = TcpStream::connect(self.address);
+            let _ = accepting.join();
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
