@@ -1,0 +1,29 @@
+//! The main job, from files to the API and back to the summary.
+
+use crate::support::{Stage, students};
+
+#[test]
+fn what_was_sent_once_is_skipped_by_the_next_run() {
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(50));
+    let (_, results) = (stage.send(&[]).0.expect(0), stage.send(&[]));
+    results.0.expect(99);
+    assert_eq!(results.1["total_records_skipped"], 50);
+    assert_eq!(stage.posts().len(), 50);
+    let mut sent = students(50);
+    sent.sort();
+    assert_eq!(stage.stored(), sent);
+}
+
+#[test]
+fn no_payload_of_a_tier_is_sent_before_the_last_one_of_the_tier_below_has_settled() {
+    let stage = Stage::new();
+    crate::support::district(&stage.folder);
+    stage.send(&[]);
+    let dependencies = lightbeam::resource::Resource::new("ed-fi", "students");
+    let posts = stage.posts();
+    let last_student = posts.iter().filter(|p| p.resource == dependencies.to_string()).map(|p| p.ended).max().unwrap();
+    let first_enrolment =
+        posts.iter().filter(|p| p.resource == "ed-fi/studentSchoolAssociations").map(|p| p.started).min();
+    assert!(last_student < first_enrolment.unwrap());
+}
