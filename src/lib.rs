@@ -1,6 +1,7 @@
 //! Sends folders of JSONL payloads to an Ed-Fi API.
 
 pub mod api;
+pub mod books;
 pub mod cli;
 pub mod clock;
 pub mod commands;
@@ -10,10 +11,12 @@ pub mod disk;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod load;
 pub mod model;
 pub mod nearest;
 pub mod observer;
 pub mod outcome;
+pub mod payload;
 pub mod plan;
 pub mod pool;
 pub mod report;

@@ -15,9 +15,20 @@ use crate::source::{Blocks, Found};
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
 pub const BEFORE_ALL: u32 = 0;
 
-/// Which resource a name means, and its order: by name in lower case.
+/// A resource and when its turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose.
+    pub resource: Resource,
+    /// The order at which it can be created.
+    pub create: u32,
+    /// The later order at which it can be updated too, where it is not the same.
+    pub update: Option<u32>,
+}
+
+/// Which resource a name means, and when its turn comes: by name in lower case.
 #[derive(Clone, Debug, Default)]
-pub struct Catalog(BTreeMap<String, (Resource, u32)>);
+pub struct Catalog(BTreeMap<String, Turn>);
 
 /// In which namespace a name is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +54,10 @@ impl Scope<'_> {
 }
 
 impl Catalog {
-    /// From the orders in which the API lets resources be created.
-    pub fn new(scope: Scope, ordered: impl IntoIterator<Item = (Resource, u32)>) -> Catalog {
-        let mut catalog = Catalog::default();
-        for (resource, order) in ordered.into_iter().filter(|(resource, _)| scope.holds(resource)) {
-            catalog.0.insert(resource.name().to_lowercase(), (resource, order));
-        }
-        catalog
+    /// From what the API's dependencies tell.
+    pub fn new(scope: Scope, turns: impl IntoIterator<Item = Turn>) -> Catalog {
+        let within = turns.into_iter().filter(|turn| scope.holds(&turn.resource));
+        Catalog(within.map(|turn| (turn.resource.name().to_lowercase(), turn)).collect())
     }
 
     /// Adds resources that dependencies leave out, and returns those that were new.
@@ -57,7 +65,7 @@ impl Catalog {
         let mut new = Vec::new();
         for resource in resources.into_iter().filter(|resource| scope.holds(resource)) {
             if let Entry::Vacant(free) = self.0.entry(resource.name().to_lowercase()) {
-                free.insert((resource.clone(), BEFORE_ALL));
+                free.insert(Turn { resource: resource.clone(), create: BEFORE_ALL, update: None });
                 new.push(resource);
             }
         }
@@ -71,7 +79,7 @@ impl Catalog {
 
     /// Every name, as the API spells it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.values().map(|(resource, _)| resource.name())
+        self.0.values().map(|turn| turn.resource.name())
     }
 }
 
@@ -87,6 +95,8 @@ pub struct Plan {
 pub struct Tier {
     /// The order that the API gives it; [`BEFORE_ALL`] for what it gives none.
     pub order: u32,
+    /// The number of its first job within the plan.
+    pub first: usize,
     /// By name.
     pub jobs: Vec<Job>,
 }
@@ -94,17 +104,24 @@ pub struct Tier {
 /// One resource and its files.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What is sent.
-    pub resource: Resource,
+    /// What is sent, and when its turn comes.
+    pub turn: Turn,
     /// From where, in this order.
     pub files: Vec<Arc<Path>>,
 }
 
+impl Plan {
+    /// The jobs of all tiers; their numbers are how the rest of a run speaks of resources.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.tiers.iter().flat_map(|tier| &tier.jobs)
+    }
+}
+
 impl Tier {
-    /// What is read of all its files, each piece with the index of its job.
+    /// What is read of all its files, each piece with the number of its job.
     pub fn blocks(&self) -> Blocks {
         let files = |(i, job): (usize, &Job)| job.files.iter().map(move |file| (i, file.clone())).collect::<Vec<_>>();
-        Blocks::new(self.jobs.iter().enumerate().flat_map(files).collect())
+        Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect())
     }
 }
 
@@ -115,15 +132,20 @@ pub fn build(catalog: &Catalog, selector: &Selector, found: Found) -> (Plan, Vec
     for (name, files) in found.files {
         match catalog.0.get(&name) {
             None => unmatched.extend(files),
-            Some((resource, _)) if !selector.matches(resource.name()) => {}
-            Some((resource, order)) => {
+            Some(turn) if !selector.matches(turn.resource.name()) => {}
+            Some(turn) => {
                 let files = files.into_iter().map(Arc::from).collect();
-                tiers.entry(*order).or_default().push(Job { resource: resource.clone(), files });
+                tiers.entry(turn.create).or_default().push(Job { turn: turn.clone(), files });
             }
         }
     }
-    let tiers = tiers.into_iter().map(|(order, jobs)| Tier { order, jobs }).collect();
-    (Plan { tiers }, unmatched)
+    let mut first = 0;
+    let tiers = tiers.into_iter().map(|(order, jobs)| {
+        let tier = Tier { order, first, jobs };
+        first += tier.jobs.len();
+        tier
+    });
+    (Plan { tiers: tiers.collect() }, unmatched)
 }
 
 #[cfg(test)]
@@ -138,8 +160,8 @@ mod tests {
             ("tpdm", "candidates", 9),
             ("tpdm", "students", 9),
         ];
-        let ordered = ordered.map(|(namespace, name, order)| (Resource::new(namespace, name), order));
-        Catalog::new(Scope { namespace: "ed-fi", overrides }, ordered)
+        let turn = |(namespace, name, create)| Turn { resource: Resource::new(namespace, name), create, update: None };
+        Catalog::new(Scope { namespace: "ed-fi", overrides }, ordered.map(turn))
     }
 
     fn found(stems: &[&str]) -> Found {
@@ -148,7 +170,7 @@ mod tests {
     }
 
     fn tiers(plan: &Plan) -> Vec<(u32, Vec<String>)> {
-        plan.tiers.iter().map(|t| (t.order, t.jobs.iter().map(|j| j.resource.to_string()).collect())).collect()
+        plan.tiers.iter().map(|t| (t.order, t.jobs.iter().map(|j| j.turn.resource.to_string()).collect())).collect()
     }
 
     #[test]

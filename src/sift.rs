@@ -2,7 +2,6 @@
 //!
 //! A line is blank, no payload, known and not due, the same as an earlier one of this run, or a payload to send.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +10,8 @@ use serde::de::IgnoredAny;
 
 use crate::digest::Digest;
 use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
-use crate::source::{Block, Piece};
+use crate::payload::Payload;
+use crate::source::Piece;
 use crate::state::resend::{Due, Resend};
 use crate::state::table::Table;
 
@@ -30,38 +30,18 @@ impl Known {
     }
 }
 
-/// A payload that is due.
-#[derive(Debug)]
-pub struct Payload {
-    /// The index of its resource.
-    pub resource: usize,
-    /// Its line, from 1.
-    pub line: u64,
-    /// By what it is recognised.
-    pub digest: Digest,
-    /// Whether history has an entry for it.
-    pub known: bool,
-    block: Arc<Block>,
-    range: Range<usize>,
-}
-
-impl Payload {
-    /// What is sent: the line without white space around it.
-    pub fn bytes(&self) -> &[u8] {
-        &self.block.bytes[self.range.clone()]
-    }
-
-    /// What became of it.
-    pub fn outcome(&self, verdict: Verdict) -> Outcome {
-        let place = Place { file: self.block.file.clone(), line: self.line };
-        Outcome { resource: self.resource, place, digest: Some(self.digest), known: self.known, verdict }
-    }
+/// What sifting needs to know of a tier.
+pub struct Knowledge {
+    /// The number of the tier's first resource.
+    pub first: usize,
+    /// Of each of its resources.
+    pub known: Vec<Known>,
 }
 
 /// What became of the lines of a block that are not due.
 #[derive(Debug, Default)]
 pub struct Sifted {
-    /// The index of the resource.
+    /// The number of the resource.
     pub resource: usize,
     /// How many bytes were read.
     pub bytes: u64,
@@ -71,8 +51,8 @@ pub struct Sifted {
     pub flaws: Vec<Outcome>,
 }
 
-/// Sifts what was read of the resource that `known` belongs to.
-pub fn sift(piece: Piece, known: &[Known], rules: &Resend) -> (Sifted, Vec<Payload>) {
+/// Sifts what was read of one of the tier's resources.
+pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
         Piece::Flaw { resource, file, line, message } => {
@@ -81,7 +61,7 @@ pub fn sift(piece: Piece, known: &[Known], rules: &Resend) -> (Sifted, Vec<Paylo
             return (Sifted { resource, counts, flaws, bytes: 0 }, Vec::new());
         }
     };
-    let Known { table, taken } = &known[block.resource];
+    let Known { table, taken } = &knowledge.known[block.resource - knowledge.first];
     let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
     let mut due = Vec::new();
     for (line, range) in block.lines() {
@@ -100,8 +80,7 @@ pub fn sift(piece: Piece, known: &[Known], rules: &Resend) -> (Sifted, Vec<Paylo
             Due::Yes => match entry.map_or_else(|| no_object(bytes), |_| None) {
                 Some(what) => sifted.flaws.push(flaw(block.resource, &block.file, line, what)),
                 None => {
-                    let (block, known) = (block.clone(), entry.is_some());
-                    due.push(Payload { resource: block.resource, line, digest, known, block, range });
+                    due.push(Payload::new(block.clone(), line, range, digest, entry.is_some()));
                 }
             },
         }
@@ -140,16 +119,18 @@ fn no_object(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Block;
     use crate::state::table::Entry;
 
     fn block(text: &str) -> Piece {
         let file = Path::new("students.jsonl").into();
-        Piece::Lines(Block { resource: 0, file, first_line: 1, bytes: text.into() })
+        Piece::Lines(Block { resource: 0, file, first_line: 1, offset: 0, bytes: text.into() })
     }
 
-    fn known(entries: &[(&str, u16)]) -> Vec<Known> {
+    fn known(entries: &[(&str, u16)]) -> Knowledge {
         let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry { at: 1, status: *status });
-        vec![Known::new(Arc::new(Table::default().with(entries.iter().map(entry).collect())))]
+        let table = Table::default().with(entries.iter().map(entry).collect());
+        Knowledge { first: 0, known: vec![Known::new(Arc::new(table))] }
     }
 
     fn texts(due: &[Payload]) -> Vec<&str> {
@@ -164,7 +145,7 @@ mod tests {
         let counts = Counts { read: 6, blank: 1, skipped: 1, skipped_refused: 1, duplicates: 1, ..Counts::default() };
         assert_eq!(sifted.counts, counts);
         assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
-        assert_eq!(due.iter().map(|p| p.line).collect::<Vec<_>>(), [4, 6]);
+        assert_eq!(due.iter().map(|p| p.line()).collect::<Vec<_>>(), [4, 6]);
         let (sifted, due) = sift(block("{\"a\":4}\n"), &known, &Resend::default());
         assert_eq!((sifted.counts.duplicates, due.len()), (1, 0), "a later block knows what an earlier one took");
     }

@@ -17,7 +17,7 @@ use crate::exit::Exit;
 const ENDINGS: [&str; 3] = ["jsonl", "ndjson", "json"];
 /// Bytes of a block; one line longer than this makes its block as long as itself.
 const BLOCK: usize = 64 * 1024;
-/// A longer line is a failed payload. No Ed-Fi API takes half of this (ASP.NET's limit is 30 MB, DMS's 10 MB).
+/// A line that is longer by a read or more is a failed payload. No Ed-Fi API takes half of this (ASP.NET's limit is 30 MB, DMS's 10 MB).
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// So much of a long line is read at once.
 const LONGEST_READ: usize = 4 * 1024 * 1024;
@@ -92,6 +92,8 @@ pub struct Block {
     pub file: Arc<Path>,
     /// The number of its first line, from 1.
     pub first_line: u64,
+    /// Where in the file its bytes begin.
+    pub offset: u64,
     /// The lines, each but perhaps the last with its line end.
     pub bytes: Vec<u8>,
 }
@@ -146,8 +148,9 @@ struct Open {
     file: File,
     /// Read, but not yet given out: the beginning of a line.
     rest: Vec<u8>,
-    /// The number of the next line to be given out.
+    /// The number of the next line to be given out, and where in the file it begins.
     line: u64,
+    offset: u64,
     ended: bool,
 }
 
@@ -176,7 +179,7 @@ impl Iterator for Blocks {
             let (resource, path) = self.files.next()?;
             match File::open(&path) {
                 Ok(file) => {
-                    self.open = Some(Open { resource, path, file, rest: Vec::new(), line: 1, ended: false });
+                    self.open = Some(Open { resource, path, file, rest: Vec::new(), line: 1, offset: 0, ended: false });
                 }
                 Err(e) => {
                     let message = format!("cannot open the file: {e}");
@@ -205,13 +208,14 @@ impl Open {
                 break searched + end + 1;
             }
             if bytes.len() > LONGEST_LINE {
-                return self.pass_over_line().map(Some);
+                return self.pass_over_line(bytes.len()).map(Some);
             }
         };
         self.rest = bytes.split_off(whole);
         if self.line == 1 {
             if bytes.starts_with(BOM) {
                 bytes.drain(..BOM.len());
+                self.offset = BOM.len() as u64;
             }
             if let Some(message) = not_lines(&self.path, &bytes) {
                 self.ended = true;
@@ -221,22 +225,26 @@ impl Open {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let first_line = self.line;
+        let (first_line, offset) = (self.line, self.offset);
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        Ok(Some(Piece::Lines(Block { resource: self.resource, file: self.path.clone(), first_line, bytes })))
+        self.offset += bytes.len() as u64;
+        Ok(Some(Piece::Lines(Block { resource: self.resource, file: self.path.clone(), first_line, offset, bytes })))
     }
 
-    /// Reads to the end of a line that is too long, keeping nothing of it.
-    fn pass_over_line(&mut self) -> io::Result<Piece> {
+    /// Reads to the end of a line that is too long, of which so many bytes are read already, keeping nothing of it.
+    fn pass_over_line(&mut self, read: usize) -> io::Result<Piece> {
         let flaw = self.flaw(format!("the line is longer than {} MB", LONGEST_LINE >> 20));
         self.line += 1;
+        self.offset += read as u64;
         loop {
             self.rest.clear();
             let got = (&self.file).take(BLOCK as u64).read_to_end(&mut self.rest)?;
             if let Some(end) = memchr::memchr(b'\n', &self.rest) {
                 self.rest.drain(..=end);
+                self.offset += end as u64 + 1;
                 return Ok(flaw);
             }
+            self.offset += got as u64;
             if got < BLOCK {
                 self.rest.clear();
                 self.ended = true;
@@ -306,6 +314,29 @@ mod tests {
         let seen = read("many.jsonl", lines.join("\n").as_bytes());
         assert_eq!(seen.len(), lines.len());
         assert!(seen.iter().zip(&lines).enumerate().all(|(i, (s, l))| *s == format!("{} {l}", i + 1)));
+    }
+
+    #[test]
+    fn every_line_can_be_read_again_where_its_block_says() {
+        let mut bytes = BOM.to_vec();
+        (0..20_000).for_each(|i| bytes.extend(format!("{{\"i\":{i}}}\r\n").as_bytes()));
+        bytes.resize(bytes.len() + LONGEST_LINE + 2 * LONGEST_READ, b'x');
+        bytes.extend(b"\n{\"after\":1}");
+        let folder = std::env::temp_dir().join(format!("lightbeam-source-{}-offsets", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("students.jsonl");
+        fs::write(&path, &bytes).unwrap();
+        let mut lines = 0;
+        for piece in Blocks::new(vec![(0, path.into())]) {
+            let Piece::Lines(block) = piece else { continue };
+            for (_, range) in block.lines() {
+                let start = block.offset as usize + range.start;
+                assert_eq!(bytes[start..start + range.len()], block.bytes[range]);
+                lines += 1;
+            }
+        }
+        assert_eq!(lines, 20_001);
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -12,11 +12,11 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
 use crate::outcome::Counts;
-use crate::plan::{BEFORE_ALL, Tier};
+use crate::plan::{BEFORE_ALL, Job, Tier};
 use crate::pool;
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::sift::{Known, sift};
+use crate::sift::{Knowledge, Known, sift};
 use crate::state::{self, resend::Resend};
 use crate::text;
 
@@ -71,17 +71,20 @@ fn rows(
     pool: &rayon::ThreadPool,
     interrupt: &Interrupt,
 ) -> Result<Vec<Row>> {
-    let known =
-        |job: &crate::plan::Job| state::peek(&config.state_dir, target, &job.resource).map(|t| Known::new(Arc::new(t)));
+    let known = |job: &Job| {
+        let table = state::peek(&config.state_dir, target, &job.turn.resource)?;
+        Ok(Known::new(Arc::new(table)))
+    };
     let known = tier.jobs.iter().map(known).collect::<Result<Vec<_>>>()?;
+    let knowledge = Knowledge { first: tier.first, known };
     let blocks = tier.blocks().take_while(|_| interrupt.asked().is_none());
-    let look = |piece| (sift(piece, &known, resend).0, Vec::<Infallible>::new());
-    let row = |job: crate::plan::Job| Row { resource: job.resource, files: job.files.len(), counts: Counts::default() };
+    let look = |piece| (Some(sift(piece, &knowledge, resend).0), Vec::<Infallible>::new());
+    let row = |job: Job| Row { resource: job.turn.resource, files: job.files.len(), counts: Counts::default() };
     let mut rows: Vec<Row> = tier.jobs.into_iter().map(row).collect();
     let never = |payload: Infallible| match payload {};
     pool::run(pool, blocks, look, never, |news| {
         for sifted in news {
-            let counts = &mut rows[sifted.resource].counts;
+            let counts = &mut rows[sifted.resource - tier.first].counts;
             counts.add(&sifted.counts);
             counts.refused += sifted.flaws.len() as u64;
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nearest::nearest;
 use crate::observer::Observer;
-use crate::plan::{self, Catalog, Plan, Scope};
+use crate::plan::{self, Catalog, Plan, Scope, Turn};
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::source::{self, Found};
@@ -61,8 +61,12 @@ fn catalog(
     observer: &mut dyn Observer,
 ) -> Result<Catalog> {
     let scope = Scope { namespace: &config.namespace, overrides: &config.namespace_overrides };
-    let ordered = api.dependencies().iter().filter_map(|d| Some((d.resource.clone(), d.create?)));
-    let mut catalog = Catalog::new(scope, ordered);
+    let turns = api.dependencies().iter().filter_map(|dependency| {
+        let create = dependency.create?;
+        let update = dependency.update.filter(|update| *update > create);
+        Some(Turn { resource: dependency.resource.clone(), create, update })
+    });
+    let mut catalog = Catalog::new(scope, turns);
     let overridden = config.namespace_overrides.iter();
     let overridden = overridden.flat_map(|(namespace, names)| names.iter().map(|name| Resource::new(namespace, name)));
     let mut extra = catalog.add_unordered(scope, overridden);

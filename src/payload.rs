@@ -1,0 +1,144 @@
+//! One payload on its way: where it stands, what is sent, and how it is found again when its time comes later.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::outcome::{Outcome, Place, Reason, Verdict};
+use crate::source::Block;
+
+/// A payload that is due.
+#[derive(Debug)]
+pub struct Payload {
+    /// The number of its resource.
+    pub resource: usize,
+    /// By what it is recognised.
+    pub digest: Digest,
+    /// Whether history has an entry for it.
+    known: bool,
+    line: u64,
+    block: Arc<Block>,
+    range: Range<usize>,
+}
+
+impl Payload {
+    /// The text at `range` of a block, which is a line without white space around it.
+    pub fn new(block: Arc<Block>, line: u64, range: Range<usize>, digest: Digest, known: bool) -> Payload {
+        Payload { resource: block.resource, digest, known, line, block, range }
+    }
+
+    /// What is sent.
+    pub fn bytes(&self) -> &[u8] {
+        &self.block.bytes[self.range.clone()]
+    }
+
+    /// The number of its line, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// What became of it.
+    pub fn outcome(&self, verdict: Verdict) -> Outcome {
+        let place = Place { file: self.block.file.clone(), line: self.line };
+        Outcome { resource: self.resource, place, digest: Some(self.digest), known: self.known, verdict }
+    }
+
+    /// Puts it aside after a refusal that a later try may not meet.
+    pub fn park(self, reason: Reason) -> Parked {
+        let offset = self.block.offset + self.range.start as u64;
+        Parked { offset, length: self.range.len(), reason, outcome: self.outcome(Verdict::Untried) }
+    }
+}
+
+/// A payload that was refused for what order may cure. Its text is not kept but read again: a block would be kept with it.
+#[derive(Debug)]
+pub struct Parked {
+    offset: u64,
+    length: usize,
+    /// The last answer.
+    pub reason: Reason,
+    /// Its place, with no verdict yet.
+    outcome: Outcome,
+}
+
+impl Parked {
+    /// The number of its resource.
+    pub fn resource(&self) -> usize {
+        self.outcome.resource
+    }
+
+    /// What it ends as when no further try is to be made.
+    pub fn give_up(self, verdict: fn(Reason) -> Verdict) -> Outcome {
+        Outcome { verdict: verdict(self.reason), ..self.outcome }
+    }
+
+    /// The payload, read from its file again; what it ends as if it does not stand there any more.
+    pub fn fetch(self) -> Result<Payload, Outcome> {
+        let Place { file, line } = &self.outcome.place;
+        match read(file, self.offset, self.length) {
+            Ok(bytes) if Some(Digest::of(&bytes)) == self.outcome.digest => {
+                let range = 0..bytes.len();
+                let (resource, file) = (self.outcome.resource, file.clone());
+                let block = Block { resource, file, first_line: *line, offset: self.offset, bytes };
+                Ok(Payload::new(
+                    Arc::new(block),
+                    *line,
+                    range,
+                    self.outcome.digest.unwrap_or(Digest([0; 16])),
+                    self.outcome.known,
+                ))
+            }
+            changed => {
+                let why = changed
+                    .err()
+                    .map_or("the file has changed since".to_string(), |e| format!("reading it again failed: {e}"));
+                let message = format!("{}; not sent a second time: {why}", self.reason.message);
+                Err(Outcome { verdict: Verdict::Unsent(Reason { message, ..self.reason }), ..self.outcome })
+            }
+        }
+    }
+}
+
+fn read(file: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = vec![0; length];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(file: &Path) -> Parked {
+        let block = Block {
+            resource: 4,
+            file: file.into(),
+            first_line: 7,
+            offset: 10,
+            bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
+        };
+        let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), true);
+        payload.park(Reason { status: Some(409), message: "no such school".into() })
+    }
+
+    #[test]
+    fn a_parked_payload_is_read_again_where_it_stood() {
+        let path = std::env::temp_dir().join(format!("lightbeam-parked-{}", std::process::id()));
+        std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":2}\n").unwrap();
+        let payload = parked(&path).fetch().unwrap();
+        assert_eq!((payload.bytes(), payload.resource, payload.line()), (&b"{\"a\":2}"[..], 4, 8));
+        std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":3}\n").unwrap();
+        let outcome = parked(&path).fetch().unwrap_err();
+        assert!(
+            matches!(&outcome.verdict, Verdict::Unsent(reason) if reason.message.contains("has changed")),
+            "{outcome:?}"
+        );
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(parked(&path).fetch().unwrap_err().verdict, Verdict::Unsent(_)), "a file that is gone");
+    }
+}
