@@ -96,6 +96,11 @@ impl Counts {
         self.refused + self.unsent
     }
 
+    /// Whether there was nothing but payloads accepted before.
+    pub fn is_unchanged(&self) -> bool {
+        self.skipped > 0 && self.payloads() == self.skipped
+    }
+
     /// Whether every line read is accounted for, just once.
     pub fn balances(&self) -> bool {
         self.read == self.settled() + self.blank

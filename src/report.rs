@@ -15,6 +15,10 @@ use crate::text;
 const COLUMNS: usize = 80;
 /// So many reasons are printed; the results file has all.
 const TOP_REASONS: usize = 10;
+/// So much of a message is printed.
+const LONGEST_MESSAGE: usize = 600;
+/// More unchanged resources than this share a row of the table.
+const FEW: usize = 3;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -77,14 +81,13 @@ impl Summary {
     fn counts(&self) -> String {
         type Column = (&'static str, fn(&Counts) -> u64, bool);
         let total = self.total();
-        let columns: [Column; 9] = [
+        let columns: [Column; 8] = [
             ("read", |c| c.read, true),
-            ("blank", |c| c.blank, false),
             ("created", |c| c.created, true),
             ("updated", |c| c.updated, true),
             ("skipped", |c| c.skipped, true),
             ("skipped*", |c| c.skipped_refused, false),
-            ("twice", |c| c.duplicates, false),
+            ("duplicates", |c| c.duplicates, false),
             ("refused", |c| c.refused, true),
             ("unsent", |c| c.unsent, false),
         ];
@@ -92,7 +95,16 @@ impl Summary {
         let shown: Vec<_> = columns.iter().filter(|(_, of, always)| *always || of(&total) > 0).collect();
         let cells = |counts: &Counts| shown.iter().map(|(_, of, _)| text::count(of(counts))).collect::<Vec<_>>();
         let mut rows = vec![(String::new(), shown.iter().map(|(head, ..)| head.to_string()).collect())];
-        rows.extend(self.resources.iter().map(|(resource, tally)| (resource.name().into(), cells(&tally.counts))));
+        let (unchanged, told): (Vec<_>, Vec<_>) =
+            self.resources.iter().partition(|(_, tally)| tally.counts.is_unchanged());
+        let (folded, told) =
+            if unchanged.len() > FEW { (unchanged, told) } else { (Vec::new(), self.resources.iter().collect()) };
+        rows.extend(told.iter().map(|(resource, tally)| (resource.name().into(), cells(&tally.counts))));
+        if !folded.is_empty() {
+            let mut sum = Counts::default();
+            folded.iter().for_each(|(_, tally)| sum.add(&tally.counts));
+            rows.push((format!("{} unchanged", text::counted(folded.len() as u64, "resource")), cells(&sum)));
+        }
         rows.push(("total".into(), cells(&total)));
         text::table(&rows, COLUMNS)
     }
@@ -111,19 +123,14 @@ impl Summary {
         let mut text = String::from("\nWhy payloads did not arrive, most frequent first:\n");
         for (resource, reason, places) in all.iter().take(TOP_REASONS) {
             let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
+            let (file, line) = first(places).unwrap_or((Path::new(""), 0));
             let count = text::count(occurrences(places));
-            text.push_str(&format!(
-                "{count:>7} {}{status}: {}\n",
-                resource.name(),
-                text::shortened(&reason.message, 600)
-            ));
-            if let Some((file, line)) = first(places) {
-                text.push_str(&format!("{:>7} first at {}:{line}\n", "", file.display()));
-            }
+            text.push_str(&format!("{count:>7}  {}{status}, first at {}:{line}\n", resource.name(), file.display()));
+            text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));
         }
         if all.len() > TOP_REASONS {
             text.push_str(&format!(
-                "{:>7} and {} more\n",
+                "{:>7}  and {} more\n",
                 "",
                 text::counted((all.len() - TOP_REASONS) as u64, "reason")
             ));
@@ -150,20 +157,19 @@ impl Summary {
         if let Some(stopped) = &self.stopped {
             lines.push(format!("Stopped early: {}", stopped.why));
         }
+        if total.blank > 0 {
+            lines.push(format!("{} passed over.", text::counted(total.blank, "blank line")));
+        }
         if !total.balances() {
             lines.push("The counts do not add up: this is a bug in lightbeam, please report it.".into());
         }
-        let sent = total.created + total.updated + total.refused;
-        let rate = if seconds > 0.0 {
-            format!(", {} a second", text::count((sent as f64 / seconds) as u64))
-        } else {
-            String::new()
+        let accepted = total.created + total.updated;
+        let rate = match accepted + total.refused {
+            0 => String::new(),
+            sent => format!(", {} a second", text::count((sent as f64 / seconds.max(0.001)) as u64)),
         };
-        lines.push(format!(
-            "{} read, {} accepted, in {seconds:.1} s{rate}.",
-            text::counted(total.payloads(), "payload"),
-            text::count(total.created + total.updated)
-        ));
+        let read = text::counted(total.payloads(), "payload");
+        lines.push(format!("{read} read, {} accepted, in {seconds:.1} s{rate}.", text::count(accepted)));
         lines
     }
 
@@ -287,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_stays_within_80_columns_whatever_the_numbers() {
+    fn the_summary_stays_within_80_columns() {
         let n = 1_234;
         let counts = Counts {
             read: 8 * n,
@@ -309,6 +315,38 @@ mod tests {
         summary.resources[0].1.counts = Counts { read: 2_000_000, created: 1_999_993, refused: 7, ..Counts::default() };
         let table = summary.counts();
         assert!(fits(&table), "millions\n{table}");
+    }
+
+    #[test]
+    fn resources_with_nothing_new_share_a_row_unless_they_are_few() {
+        let mut summary = summary(Counts { read: 2, created: 2, ..Counts::default() });
+        let unchanged =
+            Tally { counts: Counts { read: 3, skipped: 2, blank: 1, ..Counts::default() }, ..Tally::default() };
+        for i in 0..4 {
+            summary.resources.push((Resource::new("ed-fi", &format!("resource{i}")), unchanged.clone()));
+        }
+        let table = summary.counts();
+        assert!(
+            table.contains("students") && table.contains("4 resources unchanged") && !table.contains("resource0"),
+            "{table}"
+        );
+        summary.resources.pop();
+        assert!(summary.counts().contains("resource0"));
+    }
+
+    #[test]
+    fn a_reason_is_told_with_its_count_place_and_whole_message_within_80_columns() {
+        let mut summary = summary(Counts { read: 2, refused: 2, ..Counts::default() });
+        let reason = Reason { status: Some(400), message: "a word ".repeat(30) };
+        let places = Places::from([(Path::new("data/students.jsonl").into(), vec![9, 4])]);
+        summary.resources[0].1.failures.insert(reason, places);
+        let text = summary.to_text();
+        assert!(
+            text.contains("      2  students 400, first at data/students.jsonl:4\n         a word a word"),
+            "{text}"
+        );
+        assert_eq!(text.matches("a word").count(), 30);
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
     }
 
     #[test]

@@ -58,6 +58,24 @@ pub fn table(rows: &[(String, Vec<String>)], width: usize) -> String {
     text
 }
 
+/// `text` broken between words into lines of at most `width` columns, each behind `indent` blanks. A word that is longer has its own line.
+pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = String::new();
+    let mut line = " ".repeat(indent);
+    for word in text.split_whitespace() {
+        if line.len() > indent && line.chars().count() + word.chars().count() >= width {
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+            line = " ".repeat(indent);
+        }
+        line.push_str(word);
+        line.push(' ');
+    }
+    lines.push_str(line.trim_end());
+    lines.push('\n');
+    lines
+}
+
 /// `text` cut to `width` characters, the cut marked.
 pub fn shortened(text: &str, width: usize) -> String {
     match text.chars().count() > width {
@@ -95,6 +113,12 @@ mod tests {
             )
         );
         assert!(text.lines().all(|line| line.len() <= 26), "{text}");
+    }
+
+    #[test]
+    fn wrapping_breaks_between_words_and_loses_none() {
+        assert_eq!(wrapped("one two three", 2, 10), "  one two\n  three\n");
+        assert_eq!(wrapped("a verylongword b", 1, 5), " a\n verylongword\n b\n");
     }
 
     #[test]
