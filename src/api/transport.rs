@@ -1,20 +1,22 @@
-//! Carries requests to the API and answers back. The only file that names the HTTP client.
+//! Carries requests to the API and answers back. Only this room names the HTTP client.
+
+mod gather;
+mod lookup;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use ureq::config::Config as AgentConfig;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Proxy};
 
 pub use ureq::http;
 
-use self::http::uri::{Authority, Scheme, Uri};
-use self::http::{HeaderName, HeaderValue, header};
+use self::gather::Gathering;
+use self::http::{HeaderName, HeaderValue, Uri, header};
+use self::lookup::{Lookup, LookupFailed};
 use super::reply::Reply;
 use super::request::Request;
 use crate::config::Connection;
@@ -94,7 +96,7 @@ impl Http {
             .proxy(if is_loopback(base_url) { None } else { Proxy::try_from_env() })
             .tls_config(tls)
             .build();
-        Http { agent: Agent::with_parts(config, DefaultConnector::default(), Lookup::default()) }
+        Http { agent: Agent::with_parts(config, DefaultConnector::default().chain(Gathering), Lookup::default()) }
     }
 }
 
@@ -189,83 +191,12 @@ fn tls(error: &rustls::Error) -> Kind {
     }
 }
 
-/// Looks up names, and remembers the answer for a while: the client asks before every request, even where it has an
-/// open connection, and a look-up with a time limit costs a thread.
-#[derive(Debug, Default)]
-struct Lookup {
-    asked: DefaultResolver,
-    known: RwLock<Vec<Known>>,
-}
-
-#[derive(Debug)]
-struct Known {
-    scheme: Scheme,
-    authority: Authority,
-    addresses: ResolvedSocketAddrs,
-    since: Instant,
-}
-
-impl Lookup {
-    /// Hosts move; a new connection notices after this long.
-    const REMEMBERED: Duration = Duration::from_secs(60);
-
-    fn remembered(&self, scheme: &Scheme, authority: &Authority) -> Option<ResolvedSocketAddrs> {
-        let known = self.known.read().ok()?;
-        let entry = known.iter().find(|k| k.scheme == *scheme && k.authority == *authority)?;
-        (entry.since.elapsed() < Lookup::REMEMBERED).then(|| entry.addresses.clone())
-    }
-}
-
-impl Resolver for Lookup {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &AgentConfig,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(ureq::Error::BadUri(uri.to_string()));
-        };
-        if let Some(addresses) = self.remembered(scheme, authority) {
-            return Ok(addresses);
-        }
-        let addresses = self.asked.resolve(uri, config, timeout).map_err(|error| match error {
-            ureq::Error::Io(error) => ureq::Error::Other(LookupFailed { host: authority.host().into(), error }.into()),
-            other => other,
-        })?;
-        if let Ok(mut known) = self.known.write() {
-            known.retain(|k| k.scheme != *scheme || k.authority != *authority);
-            known.push(Known {
-                scheme: scheme.clone(),
-                authority: authority.clone(),
-                addresses: addresses.clone(),
-                since: Instant::now(),
-            });
-        }
-        Ok(addresses)
-    }
-}
-
-/// A name that could not be looked up.
-#[derive(Debug)]
-struct LookupFailed {
-    host: String,
-    error: io::Error,
-}
-
-impl std::fmt::Display for LookupFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cannot look up the host {}: {}", self.host, self.error)
-    }
-}
-
-impl std::error::Error for LookupFailed {}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -349,6 +280,48 @@ mod tests {
             assert!(seen[0][0].contains(part), "{part} is not in {}", seen[0][0]);
         }
         assert!(seen[0][2].contains("if-none-match: \"7\"\r\n"), "{}", seen[0][2]);
+    }
+
+    #[test]
+    fn head_and_body_travel_together() {
+        let together = Arc::new(Mutex::new(Vec::new()));
+        let log = together.clone();
+        let address = listen(move |mut stream| {
+            let mut bytes = [0; 4_096];
+            let count = stream.read(&mut bytes).unwrap();
+            log.lock().unwrap().push(bytes[..count].ends_with(b"{\"a\":1}"));
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let url = format!("http://{address}/").parse().unwrap();
+        http(&connection()).call(&post(&url, &bearer("t1").unwrap(), b"{\"a\":1}")).unwrap();
+        assert_eq!(*together.lock().unwrap(), [true]);
+    }
+
+    #[test]
+    fn a_payload_of_20_megabytes_arrives_whole() {
+        let (url, seen) = host("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".into());
+        let body: String = (0..20_000_000 / 8).map(|n| format!("{n:08}")).collect();
+        let reply = http(&connection()).call(&post(&url, &bearer("t1").unwrap(), body.as_bytes())).unwrap();
+        assert_eq!(reply.status, 201);
+        assert!(seen.lock().unwrap()[0][0].ends_with(&format!("\r\n\r\n{body}")));
+    }
+
+    #[test]
+    fn a_connection_that_the_host_has_closed_is_not_used_again() {
+        let closed = Arc::new(std::sync::Barrier::new(2));
+        let barrier = closed.clone();
+        let address = listen(move |stream| {
+            let mut stream = BufReader::new(stream);
+            request(&mut stream);
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            drop(stream);
+            barrier.wait();
+        });
+        let (http, url) = (http(&connection()), format!("http://{address}/").parse().unwrap());
+        for _ in 0..3 {
+            assert_eq!(http.call(&get(&url, None)).unwrap().status, 200);
+            closed.wait();
+        }
     }
 
     #[test]
@@ -451,18 +424,6 @@ mod tests {
             stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
         assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::Tls);
-    }
-
-    #[test]
-    fn looked_up_addresses_are_remembered_for_a_minute() {
-        let (lookup, url) = (Lookup::default(), Uri::from_static("http://127.0.0.1:7/"));
-        let (scheme, authority) = (url.scheme().unwrap(), url.authority().unwrap());
-        assert!(lookup.remembered(scheme, authority).is_none());
-        lookup.resolve(&url, &AgentConfig::default(), NextTimeout::default()).unwrap();
-        assert_eq!(lookup.remembered(scheme, authority).unwrap()[..], ["127.0.0.1:7".parse().unwrap()]);
-        assert!(lookup.remembered(&Scheme::HTTPS, authority).is_none());
-        lookup.known.write().unwrap()[0].since -= Lookup::REMEMBERED;
-        assert!(lookup.remembered(scheme, authority).is_none());
     }
 
     #[test]
