@@ -63,7 +63,10 @@ impl Client {
             match self.stream.read(&mut more) {
                 Ok(read @ 1..) => bytes.extend_from_slice(&more[..read]),
                 _ => {
-                    self.stream = TcpStream::connect(&self.address).unwrap();
+                    // There is nobody to connect to if the sandbox has stopped.
+                    if let Ok(stream) = TcpStream::connect(&self.address) {
+                        self.stream = stream;
+                    }
                     return None;
                 }
             }
