@@ -10,15 +10,17 @@
 //! For tests that run outside the process, `GET /sandbox/stats` counts what came and `GET /sandbox/requests` tells what was
 //! recorded.
 //!
-//! The way of a request: [`server`] (threads) → [`http`] (bytes to requests) → [`service`] (faults, tokens, documents) → [`data`] →
-//! [`check`] → [`store`]; back as an [`answer`], often a [`problem`].
+//! The way of a request: `server` (threads) → `http` (bytes to requests) → `service` (faults, tokens, documents) → `data` → `check`
+//! → `store`; back as an `answer`, often a `problem`.
 
 mod answer;
 mod check;
 mod compact;
 mod data;
 mod fault;
+mod folder;
 mod http;
+mod library;
 mod lock;
 mod metadata;
 mod order;
@@ -34,7 +36,7 @@ mod watch;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -121,7 +123,7 @@ impl Default for Options {
 pub struct Sandbox {
     address: SocketAddr,
     service: Arc<Service>,
-    accepting: Option<JoinHandle<()>>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Starts a sandbox; it listens when this returns. An error if the port is taken or the folder of metadata cannot be used.
@@ -135,7 +137,7 @@ pub fn start(options: Options) -> Result<Sandbox> {
     let address = listener.local_addr().or_stop(Exit::GivenUp, cannot)?;
     let service = Arc::new(Service::new(options, metadata, format!("http://{address}"), Arc::new(Stop::default())));
     let serving = service.clone();
-    let accepting = Some(std::thread::spawn(move || server::serve(&listener, &serving)));
+    let accepting = Mutex::new(Some(std::thread::spawn(move || server::serve(&listener, &serving))));
     Ok(Sandbox { address, service, accepting })
 }
 
@@ -150,15 +152,16 @@ impl Sandbox {
         self.service.watch.received()
     }
 
-    /// Waits until somebody stops it.
+    /// Waits until it is stopped.
     pub fn wait(&self) {
         self.service.stop.wait();
     }
 
     /// Ends every connection and returns when nothing of it runs any more.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.service.stop.ask();
-        if let Some(accepting) = self.accepting.take() {
+        let accepting = lock::hold(&self.accepting).take();
+        if let Some(accepting) = accepting {
             // Wakes the thread that waits for connections, which then sees that it is to stop.
             let _ = TcpStream::connect(self.address);
             let _ = accepting.join();

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::query;
 use super::store::{Deleted, Demand, Store, identify};
 use crate::clock::unix_now;
+use crate::model::openapi::SERVER_MADE;
 use crate::model::{Definition, Model};
 use crate::resource::Resource;
 
@@ -233,7 +234,6 @@ fn unresolved(checked: &Checked<'_, '_>, missing: usize) -> Problem {
 
 /// The payload without what the server puts there by itself.
 fn without_server_made<'p>(body: &'p [u8], object: &serde_json::Map<String, Value>) -> Cow<'p, [u8]> {
-    const SERVER_MADE: [&str; 3] = ["id", "_etag", "_lastModifiedDate"];
     if !SERVER_MADE.iter().any(|name| object.contains_key(*name)) {
         return body.into();
     }

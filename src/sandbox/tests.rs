@@ -63,7 +63,10 @@ impl Client {
             match self.stream.read(&mut more) {
                 Ok(read @ 1..) => bytes.extend_from_slice(&more[..read]),
                 _ => {
-                    self.stream = TcpStream::connect(&self.address).unwrap();
+                    // There is nobody to connect to if the sandbox has stopped.
+                    if let Ok(stream) = TcpStream::connect(&self.address) {
+                        self.stream = stream;
+                    }
                     return None;
                 }
             }
@@ -350,7 +353,7 @@ fn every_second_cut_comes_after_the_payload_is_stored() {
 
 #[test]
 fn a_hanging_request_is_never_answered_and_does_not_keep_the_sandbox_from_stopping() {
-    let (mut sandbox, mut client) = sandbox(Options { hang: Some(1), ..Options::default() });
+    let (sandbox, mut client) = sandbox(Options { hang: Some(1), ..Options::default() });
     std::thread::scope(|scope| {
         let hanging = scope.spawn(|| {
             let request = "POST /data/v3/ed-fi/schools HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
@@ -368,7 +371,7 @@ fn a_hanging_request_is_never_answered_and_does_not_keep_the_sandbox_from_stoppi
 #[test]
 fn more_requests_at_a_time_than_allowed_are_turned_away() {
     let options = Options { max_concurrent: Some(1), latency: Duration::from_secs(600), ..Options::default() };
-    let (mut sandbox, mut client) = sandbox(options);
+    let (sandbox, mut client) = sandbox(options);
     let mut slow = Client::of(&sandbox);
     std::thread::scope(|scope| {
         scope.spawn(move || slow.try_post("schools", &school(1)));
@@ -434,4 +437,31 @@ fn students_of_many_threads_all_arrive_once() {
     let statuses = client.get("/sandbox/stats").json()["statuses"].clone();
     assert_eq!(statuses, json!({"200": 100, "201": 100}));
     assert_eq!(client.get("/data/v3/ed-fi/students?limit=0&totalCount=true").header("total-count"), Some("100"));
+}
+
+#[test]
+fn a_folder_of_documents_replaces_the_built_in_model() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/edfi-metadata/ods-5.3");
+    if !folder.is_dir() {
+        return;
+    }
+    let (sandbox, mut client) = sandbox(Options { metadata: Some(folder), ..Options::default() });
+    let parent = json!({"parentUniqueId": "1", "firstName": "A", "lastSurname": "B"});
+    assert_eq!(client.post("parents", &parent).status, 201);
+    assert_eq!(client.post("contacts", &json!({})).status, 404);
+    let discovery = client.get("/").json();
+    assert_eq!(discovery["version"], "5.3");
+    assert_eq!(discovery["urls"]["dataManagementApi"], format!("{}/data/v3/", sandbox.url()), "leads to itself");
+}
+
+#[test]
+fn whoever_waits_goes_on_when_the_sandbox_is_stopped() {
+    let (sandbox, mut client) = sandbox(Options::default());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| sandbox.wait());
+        sandbox.stop();
+        waiting.join().unwrap();
+    });
+    assert_eq!(client.stream.read(&mut [0; 1]).unwrap(), 0);
+    assert!(TcpStream::connect(&client.address).is_err(), "the port is free again");
 }

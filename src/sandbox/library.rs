@@ -1,0 +1,123 @@
+//! What the sandbox says of itself: discovery, the list of OpenAPI documents, these, and the dependencies.
+
+use std::sync::OnceLock;
+
+use serde_json::json;
+
+use super::metadata::{Metadata, Origin};
+use super::{order, render};
+use crate::model::Definition;
+use crate::resource::Resource;
+
+/// A document as served.
+pub struct Document {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// For `If-None-Match`.
+    pub etag: u64,
+}
+
+/// The documents at their addresses.
+pub struct Library {
+    metadata: Metadata,
+    /// Such as `http://127.0.0.1:8765`.
+    base: String,
+    /// Written when first asked for: those of the built-in model are large.
+    written: [OnceLock<Document>; PATHS.len()],
+}
+
+const DISCOVERY: &str = "/";
+const LIST: &str = "/metadata";
+const DEPENDENCIES: &str = "/metadata/data/v3/dependencies";
+const RESOURCES: &str = "/metadata/data/v3/resources/swagger.json";
+const DESCRIPTORS: &str = "/metadata/data/v3/descriptors/swagger.json";
+const PATHS: [&str; 5] = [DISCOVERY, LIST, DEPENDENCIES, RESOURCES, DESCRIPTORS];
+
+impl Library {
+    /// The documents of `metadata` on a server at `base`.
+    pub fn new(metadata: Metadata, base: String) -> Library {
+        Library { metadata, base, written: Default::default() }
+    }
+
+    /// The document at `path`, with or without a slash at its end.
+    pub fn get(&self, path: &str) -> Option<&Document> {
+        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        let at = PATHS.iter().position(|known| *known == path)?;
+        Some(self.written[at].get_or_init(|| {
+            let body = self.write(PATHS[at]);
+            let etag = blake3::hash(&body).as_bytes().iter().take(8).fold(0, |etag, &byte| etag << 8 | u64::from(byte));
+            Document { body, etag }
+        }))
+    }
+
+    fn write(&self, path: &str) -> Vec<u8> {
+        let url = |path: &str| format!("{}{path}", self.base);
+        let entry = |name: &str, path: &str| json!({"name": name, "endpointUri": url(path), "prefix": ""});
+        match path {
+            DISCOVERY => {
+                let mut discovery = self.metadata.discovery.clone();
+                discovery["urls"] = json!({
+                    "dependencies": url(DEPENDENCIES),
+                    "openApiMetadata": url("/metadata/"),
+                    "oauth": url("/oauth/token"),
+                    "dataManagementApi": url("/data/v3/")
+                });
+                discovery.to_string().into_bytes()
+            }
+            LIST => json!([entry("Descriptors", DESCRIPTORS), entry("Resources", RESOURCES)]).to_string().into_bytes(),
+            DEPENDENCIES => order::document(&self.metadata.dependencies).to_string().into_bytes(),
+            RESOURCES => self.openapi("Resources", &self.metadata.resources, |resource| !resource.is_descriptor()),
+            _ => self.openapi("Descriptors", &self.metadata.descriptors, Resource::is_descriptor),
+        }
+    }
+
+    /// The document itself, or one of those resources of the model that belong to it.
+    fn openapi(&self, title: &str, origin: &Origin, belongs: fn(&Resource) -> bool) -> Vec<u8> {
+        match origin {
+            Origin::File(bytes) => bytes.clone(),
+            Origin::Model => {
+                let definitions = self.metadata.model.definitions().iter();
+                let definitions: Vec<&Definition> = definitions.filter(|d| belongs(&d.resource)).collect();
+                render::document(title, &format!("{}/data/v3", self.base), &definitions).to_string().into_bytes()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::Model;
+
+    fn json(library: &Library, path: &str) -> Value {
+        serde_json::from_slice(&library.get(path).unwrap().body).unwrap()
+    }
+
+    #[test]
+    fn the_openapi_documents_compile_back_to_the_model() {
+        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into());
+        let again = Model::from_openapi(&[json(&library, RESOURCES), json(&library, DESCRIPTORS)]).unwrap();
+        let sorted = |model: &Model| {
+            let mut definitions = model.definitions().to_vec();
+            definitions.sort_by(|a, b| a.resource.cmp(&b.resource));
+            definitions
+        };
+        assert!(sorted(&again) == sorted(&library.metadata.model));
+    }
+
+    #[test]
+    fn documents_lead_to_each_other() {
+        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into());
+        let urls = json(&library, DISCOVERY)["urls"].clone();
+        assert_eq!(urls["dataManagementApi"], "http://127.0.0.1:1/data/v3/");
+        let list = json(&library, "/metadata/");
+        let listed = list.as_array().unwrap().iter().map(|entry| entry["endpointUri"].clone());
+        for url in listed.chain([urls["dependencies"].clone(), urls["openApiMetadata"].clone()]) {
+            let path = url.as_str().unwrap().strip_prefix("http://127.0.0.1:1").unwrap();
+            assert!(library.get(path).is_some(), "{path}");
+        }
+        assert!(library.get("/metadata/xsd").is_none());
+    }
+}
