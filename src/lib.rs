@@ -1,4 +1,49 @@
-//! Sends folders of JSONL payloads to an Ed-Fi API.
+//! Sends folders of JSONL payloads to an Ed-Fi API, loses nothing and says what happened.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! argv ─cli→ Command ┐
+//! YAML ─config→ Config ┴→ Api::connect → dependencies ─┐
+//! data folder ─source→ Found ─plan→ Plan [tier, …] ────┴→ Load
+//!
+//! for each tier, on one pool of workers:
+//!   source: files → blocks of whole lines
+//!     → sift: digest, history, duplicates → what is due
+//!       → api: request → transport → reply → retry → what became of it
+//!   news goes over a bounded channel to the calling thread, and only there:
+//!     state (journal) → books (tallies) → observer (log, progress)
+//!   end of tier: snapshots, journal emptied
+//! after the last tier: Summary → report (table, results file) → exit
+//! ```
+//!
+//! # Three decisions
+//!
+//! **Values go forward.** Config, plan, outcomes and summary do not change once made; a command is a function from values to a value.
+//!
+//! **One writer.** Only the calling thread touches history, journal, books and terminal; they need no locks and their tests no threads.
+//! Workers share what is made for sharing: the HTTP agent, the token, the tables of a tier, which do not change meanwhile.
+//!
+//! **Decisions are pure, effects are thin.** What to repeat and when ([`api::retry`]), what is due ([`state::resend`]), in which order
+//! ([`plan`]), what an answer means ([`api::reply`]) take values and return values.
+//!
+//! A payload that the API refuses is data ([`outcome`]), not an [`error::Error`]; an error is what stops a run.
+//!
+//! # Where the design changed
+//!
+//! * A payload is recognised by BLAKE3, not by the SHA-256 that TLS links anyway: see [`digest`].
+//! * A block is not handed over payload by payload: workers sift whole blocks and only what is due is queued ([`pool`]). A rerun that skips
+//!   everything hands over nothing.
+//! * A known payload that was to be sent again and got no final answer is remembered as such ([`state::table::Entry::NO_ANSWER`]), so that
+//!   a run that was stopped under `--force` is taken up where it stopped.
+//! * The lock of a target covers all its namespaces, which are folders below it ([`state::target`]).
+//! * The transport writes head and body of a request with one call and remembers addresses ([`api::transport`]); plain ureq does neither.
+//!
+//! # Rooms, in the order of the way
+//!
+//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`source`], [`plan`] · [`api`], [`model`] · [`state`],
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
 pub mod books;

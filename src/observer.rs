@@ -32,20 +32,3 @@ pub struct Progress {
     /// Payloads refused or unsent.
     pub failed: u64,
 }
-
-/// What tests hear.
-#[derive(Debug, Default)]
-pub struct Recorder {
-    /// The log.
-    pub lines: Vec<(Level, String)>,
-}
-
-impl Observer for Recorder {
-    fn log(&mut self, level: Level, text: &str) {
-        self.lines.push((level, text.into()));
-    }
-
-    fn progress(&mut self, _: &Progress) {}
-
-    fn finished(&mut self) {}
-}
