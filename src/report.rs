@@ -69,8 +69,10 @@ impl Summary {
 
     /// What people read at the end, within 80 columns.
     pub fn to_text(&self) -> String {
-        let mut text = self.counts();
-        text.push_str(&self.reasons());
+        let mut text = match self.resources.is_empty() {
+            true => String::new(),
+            false => self.counts() + &self.reasons() + "\n",
+        };
         for line in self.closing_lines() {
             text.push_str(&line);
             text.push('\n');
@@ -141,7 +143,7 @@ impl Summary {
     fn closing_lines(&self) -> Vec<String> {
         let total = self.total();
         let seconds = (self.completed.timestamp() - self.started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0);
-        let mut lines = vec![String::new()];
+        let mut lines = Vec::new();
         if total.skipped_refused > 0 {
             lines.push(format!(
                 "* {} refused in an earlier run and not sent again; --failed sends them.",

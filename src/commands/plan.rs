@@ -104,7 +104,7 @@ impl Outlook {
             let all = [files as u64, counts.payloads(), due].into_iter().chain(known);
             all.map(text::count).collect::<Vec<_>>()
         };
-        let heads = ["files", "payloads", "to send", "skipped", "refused*", "twice", "invalid"];
+        let heads = ["files", "payloads", "to send", "skipped", "skipped*", "duplicates", "invalid"];
         let mut rows = vec![(String::new(), heads.map(String::from).to_vec())];
         let (mut total, mut files, mut due) = (Counts::default(), 0, 0);
         for (number, (order, tier)) in self.tiers.iter().enumerate() {

@@ -3,6 +3,7 @@
 use crate::api::Api;
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::nearest::nearest;
 use crate::observer::Observer;
@@ -46,6 +47,10 @@ pub fn prepare(
         let hint = hint(&name, &catalog);
         observer.log(Level::Warning, &format!("{} is not sent: it matches no resource{hint}", path.display()));
     }
+    if plan.tiers.is_empty() {
+        let folder = config.data_dir.display();
+        observer.log(Level::Warning, &format!("there is nothing to send: {folder} has no file of a selected resource"));
+    }
     Ok(Prepared { api, plan })
 }
 
@@ -72,8 +77,12 @@ fn catalog(
     let mut extra = catalog.add_unordered(scope, overridden);
     let unknown_file = found.files.keys().any(|name| !catalog.has(name));
     if unknown_file || !selector.unknown(catalog.names()).is_empty() {
-        let known = api.posted(&mut |text| observer.log(Level::Warning, &text))?;
-        extra.extend(catalog.add_unordered(scope, known));
+        // They only add to what is known: without them the rest can be sent all the same.
+        match api.posted(&mut |text| observer.log(Level::Warning, &text)) {
+            Ok(known) => extra.extend(catalog.add_unordered(scope, known)),
+            Err(error) if error.exit() == Exit::GivenUp => observer.log(Level::Warning, &error.to_string()),
+            Err(error) => return Err(error),
+        }
     }
     for resource in extra.iter().filter(|r| found.files.contains_key(&r.name().to_lowercase())) {
         let text = format!("{} is not among the API's dependencies: it is sent before all others", resource.name());
