@@ -19,11 +19,13 @@ fn orders(stage: &Stage) -> BTreeMap<String, u64> {
 }
 
 /// Fails the test unless the first POST of each tier came after the last one of the tier below had ended. Returns how many
-/// tiers there were.
+/// tiers there were. Payloads that refer to what never comes are left out, for they are tried again after the last tier.
 fn tiers_in_order(stage: &Stage, posts: &[Received]) -> usize {
     let orders = orders(stage);
+    let stored: BTreeSet<_> = posts.iter().filter(|p| p.stored).map(|p| &p.body).collect();
+    let hopeless = |post: &Received| post.status == Some(409) && !stored.contains(&post.body);
     let mut tiers: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for post in posts {
+    for post in posts.iter().filter(|post| !hopeless(post)) {
         let (started, ended) = tiers.entry(orders[&post.resource]).or_insert((u64::MAX, 0));
         (*started, *ended) = (post.started.min(*started), post.ended.max(*ended));
     }
@@ -61,8 +63,16 @@ fn a_resource_does_not_wait_for_another_one_of_its_tier() {
     }
     let mut run = stage.spawn(&["send"]);
     let came = |resource: &str| stage.posts().iter().filter(|p| p.resource == resource).count();
-    until("staffs are sent although no contact is answered", || came("ed-fi/staffs") == 4);
-    assert_eq!(came("ed-fi/contacts"), 4);
+    until("all are sent although none is answered", || came("ed-fi/contacts") + came("ed-fi/staffs") == 8);
     run.kill().unwrap();
     run.wait().unwrap();
+}
+
+#[test]
+fn payloads_of_one_resource_may_refer_to_each_other_in_any_order() {
+    let stage = Stage::new();
+    district(&stage.folder);
+    let (_, results) = stage.send(&[]);
+    let counts = &results["resources"]["objectiveAssessments"];
+    assert_eq!((number(&counts["records_created"]), number(&counts["records_failed"])), (14, 0), "{counts}");
 }
