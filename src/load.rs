@@ -67,33 +67,37 @@ impl Load<'_> {
     /// Sends everything that is due. An error is one of the state or of lightbeam itself; that the API failed is told by `stop`.
     pub fn run(&self, desk: &mut Desk) -> Result<()> {
         let mut parked = Vec::new();
-        for (number, tier) in self.plan.tiers.iter().enumerate() {
-            desk.books.begin(number);
-            parked.extend(self.tier(tier, desk)?);
-            let (due, later) = parked.into_iter().partition(|p: &Parked| self.is_due_after(number, p.resource()));
-            parked = later;
-            parked.extend(self.passes(due, desk)?);
-            desk.history.settle()?;
-        }
+        let end = self.tiers(&mut parked, desk).inspect_err(|error| self.stop_for(error));
+        // Also where the load stopped, so that what still waits is accounted for.
         let rest = self.passes(parked, desk)?;
         let verdict = if self.stopped() { Verdict::Unsent } else { Verdict::Refused };
         let rest: Vec<_> = rest.into_iter().map(|parked| News::Settled(parked.give_up(verdict))).collect();
         self.learn(rest, desk, &mut Vec::new());
-        desk.history.settle()
+        end.and(desk.history.settle())
     }
 
-    /// The first pass over a tier; returns what it parked.
-    fn tier(&self, tier: &Tier, desk: &mut Desk) -> Result<Vec<Parked>> {
+    /// Sends tier after tier; what is still refused when the last one is done, or when an error ends them, is in `parked`.
+    fn tiers(&self, parked: &mut Vec<Parked>, desk: &mut Desk) -> Result<()> {
+        for (number, tier) in self.plan.tiers.iter().enumerate() {
+            desk.books.begin(number);
+            self.tier(tier, desk, parked)?;
+            let (due, later) = parked.drain(..).partition(|p: &Parked| self.is_due_after(number, p.resource()));
+            *parked = later;
+            parked.extend(self.passes(due, desk)?);
+            desk.history.settle()?;
+        }
+        Ok(())
+    }
+
+    /// The first pass over a tier; what order may cure goes to `parked`.
+    fn tier(&self, tier: &Tier, desk: &mut Desk, parked: &mut Vec<Parked>) -> Result<()> {
         let known = tier.jobs.iter().map(|job| desk.history.table(&job.turn.resource).map(Known::new));
         let knowledge = Knowledge { first: tier.first, known: known.collect::<Result<Vec<_>>>()? };
         let sift = |piece: Piece| {
             let (sifted, due) = sift(piece, &knowledge, self.resend);
             (Some(News::Sifted(sifted)), due)
         };
-        let mut parked = Vec::new();
-        let end =
-            pool::run(self.pool, tier.blocks(), sift, |p| self.send(p), |news| self.learn(news, desk, &mut parked));
-        end.map(|()| parked).map_err(bug)
+        pool::run(self.pool, tier.blocks(), sift, |p| self.send(p), |news| self.learn(news, desk, parked)).map_err(bug)
     }
 
     /// Sends what is parked again, as often as that helps; returns what is still refused.

@@ -21,7 +21,7 @@ fn readme() -> String {
 }
 
 /// The cells of the README's table that begins with this header, a row a line.
-fn table(header: &str) -> Vec<Vec<String>> {
+pub fn table(header: &str) -> Vec<Vec<String>> {
     let readme = readme();
     let rows = readme.lines().skip_while(|line| !line.starts_with(header)).skip(2);
     let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();

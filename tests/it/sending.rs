@@ -14,16 +14,3 @@ fn what_was_sent_once_is_skipped_by_the_next_run() {
     sent.sort();
     assert_eq!(stage.stored(), sent);
 }
-
-#[test]
-fn no_payload_of_a_tier_is_sent_before_the_last_one_of_the_tier_below_has_settled() {
-    let stage = Stage::new();
-    crate::support::district(&stage.folder);
-    stage.send(&[]);
-    let dependencies = lightbeam::resource::Resource::new("ed-fi", "students");
-    let posts = stage.posts();
-    let last_student = posts.iter().filter(|p| p.resource == dependencies.to_string()).map(|p| p.ended).max().unwrap();
-    let first_enrolment =
-        posts.iter().filter(|p| p.resource == "ed-fi/studentSchoolAssociations").map(|p| p.started).min();
-    assert!(last_student < first_enrolment.unwrap());
-}

@@ -1,6 +1,7 @@
 //! A stage for tests: a folder of its own, a sandbox in this process, and the real binary run against it over HTTP.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -121,9 +122,9 @@ impl Stage {
     /// Runs `lightbeam send` with these arguments and a results file, and returns that too.
     pub fn send(&self, args: &[&str]) -> (Ended, Value) {
         let args = [&["send", "--results-file", "results.json"], args].concat();
+        let _ = fs::remove_file(self.folder.0.join("results.json"));
         let ended = self.run(&args);
-        let results = fs::read(self.folder.0.join("results.json"));
-        (ended, results.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap()))
+        (ended, self.results())
     }
 
     /// The POSTs so far, in the order in which they came.
@@ -186,5 +187,57 @@ fn copy(from: &Path, to: &Path) {
             true => copy(&path, &to),
             false => assert!(fs::copy(&path, &to).is_ok()),
         }
+    }
+}
+
+impl Stage {
+    /// The results file that a run left, whose counts must add up; null if there is none.
+    pub fn results(&self) -> Value {
+        let Ok(bytes) = fs::read(self.folder.0.join("results.json")) else { return Value::Null };
+        let results: Value = serde_json::from_slice(&bytes).unwrap();
+        balance(&results);
+        results
+    }
+
+    /// The sandbox's counts, which know of a request as soon as it comes.
+    pub fn stats(&self) -> Value {
+        get(&self.sandbox.url(), "/sandbox/stats")
+    }
+}
+
+/// Gets a JSON document, not with lightbeam's own client.
+pub fn get(url: &str, path: &str) -> Value {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// The `total_records_{what}` of a results file.
+#[track_caller]
+pub fn total(results: &Value, what: &str) -> u64 {
+    number(&results[format!("total_records_{what}")])
+}
+
+/// A number of a results file.
+#[track_caller]
+pub fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// Fails the test unless all that was processed of each resource either arrived, was skipped or failed, and the totals are the
+/// sums of the resources.
+fn balance(results: &Value) {
+    let resources = results["resources"].as_object().unwrap();
+    for (name, counts) in resources {
+        let arrived = counts["successes"].as_array().unwrap().iter().map(|s| number(&s["count"])).sum::<u64>();
+        let of = |what: &str| number(&counts[format!("records_{what}")]);
+        assert_eq!(of("processed"), arrived + of("skipped") + of("failed"), "{name}: {counts}");
+    }
+    for what in ["processed", "skipped", "failed", "created", "updated", "refused", "unsent", "duplicate"] {
+        let sum = resources.values().map(|counts| number(&counts[format!("records_{what}")])).sum::<u64>();
+        assert_eq!(total(results, what), sum, "{what}");
     }
 }

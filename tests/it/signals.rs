@@ -1,0 +1,90 @@
+//! Ctrl-c and SIGTERM: what is under way finishes, what is known is written, what is left is sent by the next run.
+
+use std::time::Duration;
+
+use lightbeam::sandbox::Options;
+
+use crate::support::{Stage, ended, number, signal, students, total, until};
+
+/// Sends 150 students, four at a time, stops the run by a signal, and sends the rest.
+fn stopped_by(name: &str, code: i32, why: &str) {
+    let stage = Stage::with(Options { latency: Duration::from_millis(100), ..Options::default() });
+    stage.data("students.jsonl", &students(150));
+    let run = stage.spawn(&["send", "--results-file", "results.json", "--set", "connection.pool_size", "4"]);
+    until("payloads are under way", || number(&stage.stats()["requests"]) >= 9);
+    signal(&run, name);
+    let run = ended(run.wait_with_output().unwrap()).expect(code);
+
+    let (results, stored) = (stage.results(), stage.stored().len() as u64);
+    assert!((9..150).contains(&stored), "{stored} stored");
+    let counts = ["processed", "created", "unsent"].map(|what| total(&results, what));
+    assert_eq!(counts, [150, stored, 150 - stored], "what was under way has finished and is known");
+    assert_eq!((&results["stopped"], &results["exit_code"]), (&why.into(), &code.into()));
+    assert!(run.out.contains(&format!("Stopped early: {why}")), "{}", run.out);
+
+    let (rest, results) = stage.send(&["--set", "connection.pool_size", "64"]);
+    rest.expect(0);
+    assert_eq!((total(&results, "created"), total(&results, "skipped")), (150 - stored, stored));
+    assert_eq!(stage.posts().len(), 150, "nothing was sent twice");
+}
+
+#[test]
+fn ctrl_c_finishes_what_is_under_way_and_leaves_the_rest_to_the_next_run() {
+    stopped_by("INT", 130, "interrupted (ctrl-c)");
+}
+
+#[test]
+fn sigterm_finishes_what_is_under_way_and_leaves_the_rest_to_the_next_run() {
+    stopped_by("TERM", 143, "terminated (SIGTERM)");
+}
+
+#[test]
+fn a_tier_that_was_not_reached_is_told_of_and_sent_by_the_next_run() {
+    let stage = Stage::with(Options { latency: Duration::from_millis(100), ..Options::default() });
+    crate::support::district(&stage.folder);
+    let few = ["--set", "connection.pool_size", "2", "-s", "schoolYearTypes,*Descriptors,students"];
+    let run = stage.spawn(&[&["send", "--results-file", "results.json"], &few[..]].concat());
+    until("payloads are under way", || number(&stage.stats()["requests"]) >= 1);
+    signal(&run, "INT");
+    ended(run.wait_with_output().unwrap()).expect(130);
+    let results = stage.results();
+    assert_eq!(total(&results, "processed"), 5 + 3 + 2 + 7 + 2 + 122, "the files of later tiers are counted too");
+    let students = &results["resources"]["students"];
+    assert_eq!((number(&students["records_unsent"]), number(&students["records_created"])), (122, 0));
+    let (rest, results) = stage.send(&["-s", "schoolYearTypes,*Descriptors,students"]);
+    rest.expect(3);
+    assert_eq!(number(&results["resources"]["students"]["records_created"]), 120);
+}
+
+#[test]
+fn a_payload_that_waits_to_be_sent_again_does_not_delay_the_end() {
+    // The sandbox asks for a longer wait than this test would have.
+    let stage = Stage::with(Options { fail_503: Some(1), retry_after: Some(250), ..Options::default() });
+    stage.data("students.jsonl", &students(3));
+    let mut run = stage.spawn(&["send", "--results-file", "results.json"]);
+    until("all three were answered", || stage.posts().len() == 3);
+    signal(&run, "TERM");
+    until("the run ends", || run.try_wait().unwrap().is_some());
+    ended(run.wait_with_output().unwrap()).expect(143);
+    let results = stage.results();
+    assert_eq!((total(&results, "unsent"), stage.posts().len()), (3, 3));
+}
+
+#[test]
+fn a_second_signal_ends_the_run_at_once() {
+    let stage = Stage::with(Options { hang: Some(5), ..Options::default() });
+    stage.data("students.jsonl", &students(5));
+    let mut run = stage.spawn(&["send", "--results-file", "results.json", "--set", "connection.timeout", "600"]);
+    until("a payload is under way for good", || stage.posts().iter().any(|p| p.status.is_none()));
+    signal(&run, "INT");
+    until("the run ends", || {
+        let over = run.try_wait().unwrap().is_some();
+        if !over {
+            signal(&run, "INT");
+        }
+        over
+    });
+    ended(run.wait_with_output().unwrap()).expect(130);
+    assert!(stage.results().is_null(), "it ended without another word");
+    assert_eq!(stage.stored().len(), 4);
+}
