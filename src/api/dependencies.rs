@@ -59,7 +59,7 @@ pub fn read(url: &Uri, body: &[u8]) -> Result<Vec<Dependency>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
     use super::*;
@@ -114,6 +114,31 @@ mod tests {
         }
         assert!(read_text("<html>").unwrap_err().to_string().contains("no JSON array"));
         assert!(read_text(r#"{"message":"x"}"#).unwrap_err().to_string().contains("no JSON array"));
+    }
+
+    #[test]
+    fn documents_of_22_and_of_18_tiers_are_read_whole() {
+        // How many resources each order of an ODS/API 6.1 with TPDM and of Data Standard 5 creates, and at which order
+        // people can be updated.
+        let ods_6_1: &[u32] = &[207, 14, 5, 2, 1, 7, 12, 8, 8, 8, 2, 4, 3, 3, 24, 5, 1, 1, 1, 15, 13, 5];
+        let data_standard_5: &[u32] = &[209, 16, 5, 2, 1, 8, 11, 7, 19, 7, 6, 3, 2, 31, 6, 5, 3, 1];
+        for (sizes, updates) in [(ods_6_1, [15, 16, 20]), (data_standard_5, [14, 15, 9])] {
+            let mut entries = Vec::new();
+            for (order, size) in (1..).zip(sizes) {
+                entries.extend((0..*size).map(|n| (format!("/ed-fi/r{order}x{n}"), order, "Create")));
+            }
+            // Students, contacts or parents, and staffs are created at the third order.
+            entries.extend((0..).zip(updates).map(|(n, order)| (format!("/ed-fi/r3x{n}"), order, "Update")));
+            let entry = |(resource, order, operation): &(String, u32, &str)| {
+                format!(r#"{{"resource":"{resource}","order":{order},"operations":["{operation}"]}}"#)
+            };
+            let read = read_text(&format!("[{}]", entries.iter().map(entry).collect::<Vec<_>>().join(","))).unwrap();
+            let mut tiers: BTreeMap<u32, u32> = BTreeMap::new();
+            read.iter().for_each(|d| *tiers.entry(d.create.unwrap()).or_default() += 1);
+            assert_eq!(tiers.into_values().collect::<Vec<_>>(), sizes);
+            let people = read.iter().filter_map(|d| d.update);
+            assert_eq!(people.collect::<Vec<_>>(), updates);
+        }
     }
 
     #[test]

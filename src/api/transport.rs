@@ -179,6 +179,7 @@ fn broken(error: ureq::Error) -> Broken {
     };
     let text = match kind {
         Kind::Certificate => format!("the host's certificate is not to be trusted: {text}"),
+        Kind::Tls => format!("the host does not speak TLS, which https:// needs: {text}"),
         _ => text,
     };
     Broken { kind, text }

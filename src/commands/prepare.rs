@@ -32,7 +32,10 @@ pub fn prepare(
     let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
     let catalog = catalog(config, selector, &api, &found, observer)?;
     if let Some(pattern) = selector.unknown(catalog.names()).first() {
-        return Err(Error::usage(format!("the selector {pattern} matches no resource{}", hint(pattern, &catalog))));
+        return Err(Error::usage(format!(
+            "the selector {pattern} matches no resource{}",
+            hint(pattern, &catalog, &api)
+        )));
     }
     let unused = found.unused.len();
     for unused in found.unused.iter().take(SHOWN) {
@@ -44,12 +47,13 @@ pub fn prepare(
     let (plan, unmatched) = plan::build(&catalog, selector, found);
     for path in unmatched {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let hint = hint(&name, &catalog);
+        let hint = hint(&name, &catalog, &api);
         observer.log(Level::Warning, &format!("{} is not sent: it matches no resource{hint}", path.display()));
     }
     if plan.tiers.is_empty() {
-        let folder = config.data_dir.display();
-        observer.log(Level::Warning, &format!("there is nothing to send: {folder} has no file of a selected resource"));
+        let text =
+            format!("there is nothing to send in {}: no data file of a selected resource", config.data_dir.display());
+        observer.log(Level::Warning, &text);
     }
     Ok(Prepared { api, plan })
 }
@@ -84,13 +88,22 @@ fn catalog(
             Err(error) => return Err(error),
         }
     }
-    for resource in extra.iter().filter(|r| found.files.contains_key(&r.name().to_lowercase())) {
+    let sent = |r: &&Resource| selector.matches(r.name()) && found.files.contains_key(&r.name().to_lowercase());
+    for resource in extra.iter().filter(sent) {
         let text = format!("{} is not among the API's dependencies: it is sent before all others", resource.name());
         observer.log(Level::Info, &text);
     }
     Ok(catalog)
 }
 
-fn hint(name: &str, catalog: &Catalog) -> String {
-    nearest(name, catalog.names()).map_or(String::new(), |near| format!("; did you mean {near}?"))
+/// What may be meant by a name that the catalog does not have: the same in another namespace, or one spelled much like it.
+fn hint(name: &str, catalog: &Catalog, api: &Api) -> String {
+    let elsewhere = api.dependencies().iter().find(|d| d.resource.name().eq_ignore_ascii_case(name));
+    match (elsewhere, nearest(name, catalog.names())) {
+        (Some(same), _) => {
+            format!("; the namespace {} has it: name it in namespace_overrides", same.resource.namespace())
+        }
+        (None, Some(near)) => format!("; did you mean {near}?"),
+        (None, None) => String::new(),
+    }
 }
