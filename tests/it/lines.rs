@@ -134,7 +134,7 @@ fn a_payload_that_stands_several_times_is_sent_once() {
     assert_eq!(stage.posts().len(), 3);
     let counts = ["processed", "created", "duplicate", "skipped"].map(|what| total(&results, what));
     assert_eq!(counts, [8, 3, 5, 5]);
-    assert!(run.out.lines().next().unwrap().contains("twice"), "{}", run.out);
+    assert!(run.out.lines().next().unwrap().contains("duplicates"), "{}", run.out);
     let (run, results) = stage.send(&[]);
     run.expect(99);
     assert_eq!((total(&results, "skipped_accepted"), total(&results, "duplicate")), (8, 0));
