@@ -70,7 +70,9 @@ impl Load<'_> {
         let end = self.tiers(&mut parked, desk).inspect_err(|error| self.stop_for(error));
         // Also where the load stopped, so that what still waits is accounted for.
         let rest = self.passes(parked, desk)?;
-        let verdict = if self.stopped() { Verdict::Unsent } else { Verdict::Refused };
+        // What is missed may be what got no answer, and then the next run sends both.
+        let hopeful = self.stopped() || desk.books.unsent() > 0;
+        let verdict = if hopeful { Verdict::Unsent } else { Verdict::Refused };
         let rest: Vec<_> = rest.into_iter().map(|parked| News::Settled(parked.give_up(verdict))).collect();
         self.learn(rest, desk, &mut Vec::new());
         end.and(desk.history.settle())
