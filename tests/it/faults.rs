@@ -92,7 +92,7 @@ fn all_of_it_together() {
         shape: lightbeam::sandbox::Shape::Old,
         ..Options::default()
     };
-    everything_arrives(100, options, &[]);
+    everything_arrives(60, options, &[]);
 }
 
 /// The sandbox says that such tokens end after 0 seconds, which lightbeam does not believe, so that it learns of each end by a 401.

@@ -45,12 +45,12 @@ fn no_payload_of_a_tier_is_sent_before_the_last_one_of_the_tier_below_has_settle
 
 #[test]
 fn a_tier_waits_for_the_repetitions_of_the_tier_below() {
-    let stage = Stage::with(Options { fail_500: Some(25), ..Options::default() });
+    let stage = Stage::with(Options { fail_500: Some(40), ..Options::default() });
     district(&stage.folder);
     stage.send(&[]).0.expect(3);
     let posts = stage.posts();
     let failed: BTreeSet<_> = posts.iter().filter(|p| p.status == Some(500)).map(|p| &p.resource).collect();
-    assert!(failed.len() > 10, "tiers with repetitions are what this test is about: {failed:?}");
+    assert!(failed.len() > 5, "tiers with repetitions are what this test is about: {failed:?}");
     assert_eq!(tiers_in_order(&stage, &posts), 19);
 }
 
@@ -72,7 +72,7 @@ fn a_resource_does_not_wait_for_another_one_of_its_tier() {
 fn payloads_of_one_resource_may_refer_to_each_other_in_any_order() {
     let stage = Stage::new();
     district(&stage.folder);
-    let (_, results) = stage.send(&[]);
+    let (_, results) = stage.send(&["-s", "assessments,objectiveAssessments"]);
     let counts = &results["resources"]["objectiveAssessments"];
     assert_eq!((number(&counts["records_created"]), number(&counts["records_failed"])), (14, 0), "{counts}");
 }
