@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -53,6 +53,7 @@ pub mod commands;
 pub mod config;
 pub mod digest;
 pub mod disk;
+pub mod door;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
@@ -64,6 +65,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod pool;
+pub mod rejects;
 pub mod report;
 pub mod resource;
 #[cfg(feature = "sandbox")]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::error::{Context, Result};
 use crate::exit::Exit;
+use crate::rejects;
 
 /// Endings of data files, in lower case.
 const ENDINGS: [&str; 3] = ["jsonl", "ndjson", "json"];
@@ -42,7 +43,7 @@ pub struct Unused {
     pub why: &'static str,
 }
 
-/// Lists the data files of a folder. Hidden entries (`.DS_Store`, `.git`) are no data.
+/// Lists the data files of a folder. Hidden entries (`.DS_Store`, `.git`) are no data, nor are the reasons beside rejects.
 pub fn find(data_dir: &Path) -> Result<Found> {
     let mut found = Found::default();
     for path in entries(data_dir)? {
@@ -73,8 +74,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)
         .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>())
         .or_stop(Exit::Usage, || format!("cannot list the data folder {}", folder.display()))?;
-    let hidden = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
-    let mut paths: Vec<_> = paths.into_iter().filter(|p| !hidden(p)).collect();
+    let of_others = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with('.') || name.ends_with(rejects::REASONS)
+    };
+    let mut paths: Vec<_> = paths.into_iter().filter(|path| !of_others(path)).collect();
     paths.sort();
     Ok(paths)
 }
@@ -377,7 +381,15 @@ mod tests {
     #[test]
     fn every_entry_of_the_folder_is_data_or_named_as_unused() {
         let dir = std::env::temp_dir().join(format!("lightbeam-source-{}-find", std::process::id()));
-        for file in ["Students.jsonl", "students/b.NDJSON", "students/a.json", "notes.txt", "empty/x.csv", ".hidden"] {
+        for file in [
+            "Students.jsonl",
+            "students/b.NDJSON",
+            "students/a.json",
+            "notes.txt",
+            "empty/x.csv",
+            ".hidden",
+            "students.reasons.jsonl",
+        ] {
             let path = dir.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::transport::http::StatusCode;
+use crate::outcome::Reason;
 
 /// An answer of the API, of which only what somebody reads is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,18 @@ impl Refusal {
     /// The messages on one line.
     pub fn text(&self) -> String {
         self.messages.join("; ")
+    }
+
+    /// What the books keep of it.
+    pub fn reason(&self) -> Reason {
+        Reason { status: Some(self.status), message: self.text() }
+    }
+
+    /// Whether it speaks of the resource and not of the payload: the caller may not write it, or there is none of that name here (Ed-Fi's
+    /// error-response knowledge base). That a descriptor's namespace is somebody else's is no such refusal.
+    pub fn is_of_resource(&self) -> bool {
+        let kind = self.problem_type.as_deref().unwrap_or_default();
+        matches!(self.status, 404 | 405) || (self.status == 403 && kind.contains(":authorization:access-denied"))
     }
 
     /// Whether the same payload may be taken later, once others have been: what it refers to is missing, or the association
@@ -385,5 +398,19 @@ mod tests {
             r#"{"type":"urn:ed-fi:api:security:authorization:access-denied:resource","errors":["No relationships."]}"#
         ));
         assert!(!curable(404, r#"{"detail":"The specified data could not be found."}"#));
+    }
+
+    #[test]
+    fn a_refusal_of_the_resource_is_told_from_one_of_the_payload() {
+        let of_resource = |status, kind: Option<&str>| {
+            let kind = kind.map_or(String::new(), |kind| format!(r#"{{"type":"urn:ed-fi:api:{kind}"}}"#));
+            refusal(&Reply { status, body: kind.into(), ..Reply::default() }).is_of_resource()
+        };
+        assert!(of_resource(404, None) && of_resource(405, Some("method-not-allowed")));
+        assert!(of_resource(403, Some("security:authorization:access-denied:resource")));
+        assert!(of_resource(403, Some("security:authorization:access-denied:action")));
+        assert!(!of_resource(403, Some("security:authorization:namespace:access-denied:namespace-mismatch")));
+        assert!(!of_resource(403, Some("security:authorization")) && !of_resource(403, None));
+        assert!(!of_resource(400, None) && !of_resource(409, Some("data-conflict:unresolved-reference")));
     }
 }
