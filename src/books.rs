@@ -66,6 +66,11 @@ impl Books {
         self.resources.iter().map(|(_, tally)| tally.counts.created + tally.counts.updated).sum()
     }
 
+    /// How many payloads got no final answer.
+    pub fn unsent(&self) -> u64 {
+        self.resources.iter().map(|(_, tally)| tally.counts.unsent).sum()
+    }
+
     /// Each resource's tally, in the order of the plan.
     pub fn close(self) -> Vec<(Resource, Tally)> {
         self.resources

@@ -94,9 +94,10 @@ impl Load<'_> {
         let end = self.tiers(&mut parked, desk).inspect_err(|error| self.stop_for(error));
         // Also where the load stopped, so that what still waits is accounted for.
         let rest = self.passes(parked, desk)?;
-        let stopped = self.stopped();
+        // What is missed may be what got no answer, and then the next run sends both.
+        let hopeful = self.stopped() || desk.books.unsent() > 0;
         for parked in rest {
-            let news = match stopped {
+            let news = match hopeful {
                 true => News::Settled(parked.unsent()),
                 false => {
                     let (outcome, letter) = parked.refused();

@@ -211,3 +211,18 @@ fn tokens_that_are_refused_as_soon_as_they_are_given_stop_the_run() {
     let resent = stage.send(&[]).1;
     assert_eq!(total(&resent, "skipped"), 0, "none of it counts as known");
 }
+
+#[test]
+fn what_was_refused_because_others_were_unsent_is_sent_again_with_them() {
+    let stage = Stage::with(Options { fail_503: Some(40), ..Options::default() });
+    crate::support::district(&stage.folder);
+    let once = ["--set", "connection.num_retries", "0"];
+    let run = stage.send(&once).0.expect(4);
+    assert!(
+        stage.posts().iter().filter(|p| p.status == Some(409)).count() > 10,
+        "nobody missed what was unsent: {run:?}"
+    );
+    stage.send(&[]).0.expect(3);
+    let stored: BTreeSet<_> = stage.posts().into_iter().filter(|p| p.stored).map(|p| (p.resource, p.body)).collect();
+    assert_eq!(stored.len(), 1_989);
+}

@@ -59,7 +59,8 @@ fn a_second_run_on_the_same_target_is_told_who_is_at_work() {
     stage.data("students.jsonl", &students(1));
     let mut first = stage.spawn(&["send"]);
     until("the first run sends", || stage.posts().len() == 1);
-    let (second, results) = stage.send(&[]);
+    let impatient = ["--set", "connection.timeout", "0.5", "connection.num_retries", "0"];
+    let (second, results) = stage.send(&impatient);
     let second = second.expect(5);
     let holder = format!("another run (process {}, since ", first.id());
     assert!(second.err.contains(&holder), "{}", second.err);
@@ -71,7 +72,7 @@ fn a_second_run_on_the_same_target_is_told_who_is_at_work() {
 
     first.kill().unwrap();
     first.wait().unwrap();
-    let third = stage.send(&["--set", "connection.timeout", "0.2", "connection.num_retries", "0"]).0;
+    let third = stage.send(&impatient).0;
     assert_eq!(third.code(), 4, "the lock has ended with its holder, the hanging has not: {third:?}");
 }
 
