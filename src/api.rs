@@ -1,7 +1,7 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
+//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
 //! the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
 //! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
 
@@ -9,6 +9,7 @@ pub mod cache;
 pub mod dependencies;
 pub mod metadata;
 pub mod openapi;
+pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod retry;

@@ -40,7 +40,7 @@ impl Door {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::reply::Refusal;
+    use crate::api::refusal::Refusal;
 
     fn refused(status: u16) -> Settled {
         Settled::Refused(Refusal { status, problem_type: None, correlation_id: None, messages: vec!["no".into()] })

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::api::reply::Refusal;
+use crate::api::refusal::Refusal;
 use crate::disk;
 use crate::error::{Context, Result};
 use crate::exit::Exit;

@@ -1,6 +1,7 @@
 //! Sends one payload until its fate is known.
 
-use super::reply::{Refusal, refusal};
+use super::refusal::Refusal;
+use super::reply::refusal;
 use super::request::{self, Post};
 use super::session::Session;
 use super::transport::Answer;

@@ -28,7 +28,7 @@ fn refused_payloads_are_kept_byte_for_byte_with_their_reasons_and_mended_ones_go
     assert!(run.out.contains("Refused payloads and their reasons are in rejects"), "{}", run.out);
     let mut kept = rejects(&stage, "students.jsonl");
     kept.sort();
-    assert_eq!(kept, ["{no json".to_string(), wrong.clone()]);
+    assert_eq!(kept, [wrong.clone(), "{no json".into()]);
     let reasons: Vec<Value> =
         rejects(&stage, "students.reasons.jsonl").iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answer = reasons.iter().find(|reason| reason["status_code"] == 400).unwrap();
