@@ -1,7 +1,7 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
+//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
 //! the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
 //! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
 
@@ -9,6 +9,7 @@ pub mod cache;
 pub mod dependencies;
 pub mod metadata;
 pub mod openapi;
+pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod retry;
@@ -27,11 +28,12 @@ use serde_json::Value;
 use self::cache::Cache;
 use self::dependencies::Dependency;
 use self::metadata::{Found, Metadata};
+use self::request::Post;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
 use self::transport::Http;
-use self::transport::http::Uri;
+use self::transport::http::{HeaderValue, Uri};
 use self::urls::Urls;
 use self::wire::Wire;
 use crate::config::{self, Config};
@@ -123,9 +125,10 @@ impl Api {
     }
 
     /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the
-    /// configuration. Called by many workers at once. An error stops the run.
-    pub fn post(&self, url: &Uri, body: &[u8]) -> Result<Sent> {
-        send::send(&self.wire, &self.session, url, body)
+    /// configuration. `correlation` is by what the API's log is to know it. Called by many workers at once. An error stops the run.
+    pub fn post(&self, url: &Uri, body: &[u8], correlation: &str) -> Result<Sent> {
+        let correlation = HeaderValue::from_str(correlation).ok();
+        send::send(&self.wire, &self.session, &Post { url, body, correlation })
     }
 }
 
@@ -200,6 +203,7 @@ mod tests {
                 retry_statuses: Vec::new(),
                 verify_ssl: true,
             },
+            rejects_dir: None,
             resend_failed: false,
             log_level: Level::Info,
             show_stacktrace: false,
@@ -230,7 +234,7 @@ mod tests {
         let expected = Dependency { resource: students.clone(), create: Some(3), update: None };
         assert_eq!(api.dependencies(), [expected]);
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
-        let sent = api.post(&api.urls().of(&students).unwrap(), b"{}").unwrap();
+        let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
         assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
         let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
         let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));

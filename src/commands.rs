@@ -71,7 +71,7 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
             tell(&error, config.show_stacktrace, terminal);
             let stopped = Some(Stopped { exit: error.exit(), why: error.to_string() });
-            Summary { started, completed: Zoned::now(), resources: Vec::new(), stopped }
+            Summary::of_nothing(started, stopped)
         }
         Err(error) => return Err(error),
     };

@@ -93,6 +93,8 @@ pub struct Config {
     pub api: Api,
     /// How the API is asked.
     pub connection: Connection,
+    /// Where refused payloads go; `None`: below the target's state.
+    pub rejects_dir: Option<PathBuf>,
     /// Send again what was refused last time.
     pub resend_failed: bool,
     /// The least severe level that is logged.

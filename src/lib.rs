@@ -5,7 +5,7 @@
 //! ```text
 //! argv ─cli→ Command ┐
 //! YAML ─config→ Config ┴→ Api::connect → dependencies ─┐
-//! data folder ─source→ Found ─plan→ Plan [tier, …] ────┴→ Load
+//! data folder ─folder→ Found ─plan→ Plan [tier, …] ────┴→ Load
 //!
 //! for each tier, on one pool of workers:
 //!   source: files → blocks of whole lines
@@ -41,8 +41,8 @@
 //!
 //! # Rooms, in the order of the way
 //!
-//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -53,8 +53,10 @@ pub mod commands;
 pub mod config;
 pub mod digest;
 pub mod disk;
+pub mod door;
 pub mod error;
 pub mod exit;
+pub mod folder;
 pub mod interrupt;
 pub mod load;
 pub mod model;
@@ -64,6 +66,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod pool;
+pub mod rejects;
 pub mod report;
 pub mod resource;
 #[cfg(feature = "sandbox")]

@@ -14,6 +14,7 @@ use crate::api::transport::http::Uri;
 use crate::books::Books;
 use crate::clock;
 use crate::digest::Digest;
+use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
@@ -21,7 +22,9 @@ use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::plan::{Job, Plan, Tier};
 use crate::pool;
+use crate::rejects::{Letter, Rejects};
 use crate::report::Stopped;
+use crate::resource::Resource;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
@@ -34,8 +37,10 @@ pub struct Load<'a> {
     pub api: &'a Api,
     /// In which order.
     pub plan: &'a Plan,
-    /// Each of the plan's jobs, and where its payloads go.
-    pub jobs: Vec<(&'a Job, Uri)>,
+    /// Where each of the plan's jobs goes.
+    pub routes: Vec<Route<'a>>,
+    /// By what the API's log knows this run.
+    pub id: String,
     /// Which known payloads are due.
     pub resend: &'a Resend,
     /// Who sends.
@@ -46,12 +51,30 @@ pub struct Load<'a> {
     pub stop: &'a OnceLock<Stopped>,
 }
 
+/// Where the payloads of a job go.
+pub struct Route<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The URL of its resource.
+    pub url: Uri,
+    /// Whether it is of use to send more.
+    pub door: Door,
+}
+
+impl Route<'_> {
+    fn resource(&self) -> &Resource {
+        &self.job.turn.resource
+    }
+}
+
 /// What the calling thread keeps.
 pub struct Desk<'a> {
     /// What is known of payloads from run to run.
     pub history: History,
     /// What is known of this run.
     pub books: Books,
+    /// Where refused payloads go, if they are kept.
+    pub rejects: Option<Rejects>,
     /// Who hears of it.
     pub observer: &'a mut dyn Observer,
 }
@@ -60,6 +83,7 @@ pub struct Desk<'a> {
 enum News {
     Sifted(Sifted),
     Settled(Outcome),
+    Refused(Outcome, Option<Letter>),
     Parked(Parked),
 }
 
@@ -72,9 +96,16 @@ impl Load<'_> {
         let rest = self.passes(parked, desk)?;
         // What is missed may be what got no answer, and then the next run sends both.
         let hopeful = self.stopped() || desk.books.unsent() > 0;
-        let verdict = if hopeful { Verdict::Unsent } else { Verdict::Refused };
-        let rest: Vec<_> = rest.into_iter().map(|parked| News::Settled(parked.give_up(verdict))).collect();
-        self.learn(rest, desk, &mut Vec::new());
+        for parked in rest {
+            let news = match hopeful {
+                true => News::Settled(parked.unsent()),
+                false => {
+                    let (outcome, letter) = parked.refused();
+                    News::Refused(outcome, letter)
+                }
+            };
+            self.learn(vec![news], desk, &mut Vec::new());
+        }
         end.and(desk.history.settle())
     }
 
@@ -127,7 +158,7 @@ impl Load<'_> {
         let tier = &self.plan.tiers[number];
         let own = (tier.first..tier.first + tier.jobs.len()).contains(&resource);
         let next = self.plan.tiers.get(number + 1).map(|tier| tier.order);
-        let update = self.jobs[resource].0.turn.update;
+        let update = self.routes[resource].job.turn.update;
         own || update.is_some_and(|update| tier.order <= update && next.is_some_and(|next| next > update))
     }
 
@@ -139,59 +170,80 @@ impl Load<'_> {
         if self.stopped() {
             return News::Settled(payload.outcome(Verdict::Untried));
         }
-        let settled = match self.api.post(&self.jobs[payload.resource].1, payload.bytes()) {
+        let route = &self.routes[payload.resource];
+        if let Some(reason) = route.door.closed() {
+            return News::Settled(payload.outcome(Verdict::Unsent(reason.clone())));
+        }
+        let correlation = payload.correlation(&self.id, route.resource().name());
+        let settled = match self.api.post(&route.url, payload.bytes(), &correlation) {
             Ok(sent) => sent.settled,
             Err(error) => {
                 self.stop_for(&error);
                 return News::Settled(payload.outcome(Verdict::Untried));
             }
         };
-        News::Settled(payload.outcome(match settled {
-            Settled::Accepted { status } => Verdict::Accepted { status },
-            Settled::NoAnswer { status, reason } => Verdict::Unsent(Reason { status, message: reason }),
-            Settled::Refused(refusal) => {
-                let reason = Reason { status: Some(refusal.status), message: refusal.text() };
-                if refusal.order_may_cure() {
-                    return News::Parked(payload.park(reason));
-                }
-                Verdict::Refused(reason)
+        route.door.answered(&settled);
+        match settled {
+            Settled::Accepted { status } => News::Settled(payload.outcome(Verdict::Accepted { status })),
+            Settled::NoAnswer { status, reason } => {
+                News::Settled(payload.outcome(Verdict::Unsent(Reason { status, message: reason })))
             }
-        }))
+            Settled::Refused(refusal) if refusal.order_may_cure() => News::Parked(payload.park(refusal)),
+            Settled::Refused(refusal) => {
+                News::Refused(payload.outcome(Verdict::Refused(refusal.reason())), Some(payload.letter(refusal)))
+            }
+        }
     }
 
     /// Enters news into journal and books; what is parked goes to `parked`.
     fn learn(&self, news: Vec<News>, desk: &mut Desk, parked: &mut Vec<Parked>) {
-        if let Err(error) = self.write_down(&news, &mut desk.history) {
+        if let Err(error) = self.write_down(&news, desk) {
             self.stop_for(&error);
         }
         for news in news {
             match news {
                 News::Sifted(sifted) => desk.books.sifted(sifted),
-                News::Settled(outcome) => desk.books.settled(outcome),
+                News::Settled(outcome) | News::Refused(outcome, _) => desk.books.settled(outcome),
                 News::Parked(payload) => parked.push(payload),
             }
         }
         desk.observer.progress(desk.books.progress());
     }
 
-    fn write_down(&self, news: &[News], history: &mut History) -> Result<()> {
+    /// Brings answers into the journal, and what is refused to the rejects.
+    fn write_down(&self, news: &[News], desk: &mut Desk) -> Result<()> {
         let now = clock::unix_now() as u32;
         let outcomes = news.iter().filter_map(|news| match news {
-            News::Settled(outcome) => Some((outcome.resource, entry(outcome, now)?)),
+            News::Settled(outcome) | News::Refused(outcome, _) => Some((outcome.resource, entry(outcome, now)?)),
             News::Sifted(_) | News::Parked(_) => None,
         });
         let mut outcomes: Vec<_> = outcomes.collect();
         outcomes.sort_by_key(|(resource, _)| *resource);
         for batch in outcomes.chunk_by(|a, b| a.0 == b.0) {
             let entries: Vec<_> = batch.iter().map(|(_, entry)| *entry).collect();
-            history.record(&self.jobs[batch[0].0].0.turn.resource, &entries);
+            desk.history.record(self.routes[batch[0].0].resource(), &entries);
         }
-        history.flush()
+        desk.history.flush()?;
+        let Some(rejects) = &mut desk.rejects else { return Ok(()) };
+        for letter in news.iter().flat_map(News::letters) {
+            rejects.add(self.routes[letter.resource].resource().name(), letter)?;
+        }
+        Ok(())
     }
 
     fn stop_for(&self, error: &Error) {
         // Whatever stopped it first is the reason.
         let _ = self.stop.set(Stopped { exit: error.exit(), why: error.to_string() });
+    }
+}
+
+impl News {
+    fn letters(&self) -> &[Letter] {
+        match self {
+            News::Sifted(sifted) => &sifted.letters,
+            News::Refused(_, letter) => letter.as_slice(),
+            News::Settled(_) | News::Parked(_) => &[],
+        }
     }
 }
 

@@ -6,8 +6,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::api::refusal::Refusal;
 use crate::digest::Digest;
 use crate::outcome::{Outcome, Place, Reason, Verdict};
+use crate::rejects::{Letter, Why};
 use crate::source::Block;
 
 /// A payload that is due.
@@ -46,10 +48,25 @@ impl Payload {
         Outcome { resource: self.resource, place, digest: Some(self.digest), known: self.known, verdict }
     }
 
+    /// The letter that tells of its refusal.
+    pub fn letter(&self, refusal: Refusal) -> Letter {
+        let place = Place { file: self.block.file.clone(), line: self.line };
+        Letter { resource: self.resource, place, bytes: self.bytes().to_vec(), why: Why::Answer(refusal) }
+    }
+
+    /// By what the API's log knows it, given the run's and the resource's name: run, resource, file and line, in characters that any log
+    /// and header takes.
+    pub fn correlation(&self, run: &str, resource: &str) -> String {
+        let file = self.block.file.file_name().unwrap_or_default().to_string_lossy();
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
+        let file: String = file.chars().take(60).map(plain).collect();
+        format!("{run}/{resource}/{file}:{}", self.line)
+    }
+
     /// Puts it aside after a refusal that a later try may not meet.
-    pub fn park(self, reason: Reason) -> Parked {
+    pub fn park(self, refusal: Refusal) -> Parked {
         let offset = self.block.offset + self.range.start as u64;
-        Parked { offset, length: self.range.len(), reason, outcome: self.outcome(Verdict::Untried) }
+        Parked { offset, length: self.range.len(), refusal, outcome: self.outcome(Verdict::Untried) }
     }
 }
 
@@ -59,7 +76,7 @@ pub struct Parked {
     offset: u64,
     length: usize,
     /// The last answer.
-    pub reason: Reason,
+    refusal: Refusal,
     /// Its place, with no verdict yet.
     outcome: Outcome,
 }
@@ -70,9 +87,21 @@ impl Parked {
         self.outcome.resource
     }
 
-    /// What it ends as when no further try is to be made.
-    pub fn give_up(self, verdict: fn(Reason) -> Verdict) -> Outcome {
-        Outcome { verdict: verdict(self.reason), ..self.outcome }
+    /// What it ends as when the run stops before it was tried for the last time.
+    pub fn unsent(self) -> Outcome {
+        Outcome { verdict: Verdict::Unsent(self.refusal.reason()), ..self.outcome }
+    }
+
+    /// What it ends as when no further try helps, and the letter that tells of it if it can be read again.
+    pub fn refused(self) -> (Outcome, Option<Letter>) {
+        let bytes = read(&self.outcome.place.file, self.offset, self.length);
+        let letter = bytes.ok().filter(|bytes| Some(Digest::of(bytes)) == self.outcome.digest).map(|bytes| Letter {
+            resource: self.outcome.resource,
+            place: self.outcome.place.clone(),
+            bytes,
+            why: Why::Answer(self.refusal.clone()),
+        });
+        (Outcome { verdict: Verdict::Refused(self.refusal.reason()), ..self.outcome }, letter)
     }
 
     /// The payload, read from its file again; what it ends as if it does not stand there any more.
@@ -95,8 +124,9 @@ impl Parked {
                 let why = changed
                     .err()
                     .map_or("the file has changed since".to_string(), |e| format!("reading it again failed: {e}"));
-                let message = format!("{}; not sent a second time: {why}", self.reason.message);
-                Err(Outcome { verdict: Verdict::Unsent(Reason { message, ..self.reason }), ..self.outcome })
+                let reason = self.refusal.reason();
+                let message = format!("{}; not sent a second time: {why}", reason.message);
+                Err(Outcome { verdict: Verdict::Unsent(Reason { message, ..reason }), ..self.outcome })
             }
         }
     }
@@ -114,6 +144,10 @@ fn read(file: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn refusal() -> Refusal {
+        Refusal { status: 409, problem_type: None, correlation_id: None, messages: vec!["no such school".into()] }
+    }
+
     fn parked(file: &Path) -> Parked {
         let block = Block {
             resource: 4,
@@ -123,7 +157,15 @@ mod tests {
             bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
         };
         let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), true);
-        payload.park(Reason { status: Some(409), message: "no such school".into() })
+        payload.park(refusal())
+    }
+
+    #[test]
+    fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
+        let file = Path::new("data/Schüler 1.jsonl").into();
+        let block = Block { resource: 0, file, first_line: 1, offset: 0, bytes: b"{}".to_vec() };
+        let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), false);
+        assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::folder::Found;
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::source::{Blocks, Found};
+use crate::source::Blocks;
 
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
 pub const BEFORE_ALL: u32 = 0;

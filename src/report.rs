@@ -1,6 +1,6 @@
 //! What a run tells when it has ended: the [`Summary`], from which the exit code, the summary table and the results file are made.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 use serde_json::{Map, Value, json};
@@ -23,12 +23,16 @@ const FEW: usize = 3;
 /// What became of a run.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// By what the API's log knows the run: correlation ids begin with it.
+    pub id: String,
     /// When it began.
     pub started: Zoned,
     /// When it ended.
     pub completed: Zoned,
     /// Each resource that has files, in the order of the plan.
     pub resources: Vec<(Resource, Tally)>,
+    /// Where refused payloads were put, if anywhere.
+    pub rejects_dir: Option<PathBuf>,
     /// Why it ended early, if it did.
     pub stopped: Option<Stopped>,
 }
@@ -43,6 +47,12 @@ pub struct Stopped {
 }
 
 impl Summary {
+    /// Of a run that could not begin.
+    pub fn of_nothing(started: Zoned, stopped: Option<Stopped>) -> Summary {
+        let (id, resources) = Default::default();
+        Summary { id, started, completed: Zoned::now(), resources, rejects_dir: None, stopped }
+    }
+
     /// The counts of all resources.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
@@ -150,6 +160,9 @@ impl Summary {
                 text::counted(total.skipped_refused, "payload")
             ));
         }
+        if let Some(folder) = self.rejects_dir.as_ref().filter(|_| total.refused + total.skipped_refused > 0) {
+            lines.push(format!("Refused payloads and their reasons are in {}", folder.display()));
+        }
         if total.unsent > 0 {
             lines.push(format!(
                 "{} got no final answer; the next run sends them.",
@@ -200,6 +213,8 @@ impl Summary {
         if let Value::Object(results) = &mut results {
             let prefixed = counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n));
             results.extend(prefixed);
+            results.insert("run_id".into(), self.id.as_str().into());
+            results.insert("rejects_dir".into(), json!(self.rejects_dir.as_ref().map(|dir| dir.display().to_string())));
             results.insert("exit_code".into(), exit.code().into());
             results.insert("stopped".into(), json!(self.stopped.as_ref().map(|s| &s.why)));
             results.insert("lightbeam_version".into(), env!("CARGO_PKG_VERSION").into());
@@ -274,7 +289,7 @@ mod tests {
         let now: Zoned = "2026-11-22T12:00:00+00:00[UTC]".parse().unwrap();
         let tally = Tally { counts, ..Tally::default() };
         let resources = vec![(Resource::new("ed-fi", "students"), tally)];
-        Summary { started: now.clone(), completed: now, resources, stopped: None }
+        Summary { id: "run".into(), started: now.clone(), completed: now, resources, rejects_dir: None, stopped: None }
     }
 
     #[test]

@@ -11,9 +11,10 @@ use serde::de::IgnoredAny;
 use crate::digest::Digest;
 use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
 use crate::payload::Payload;
-use crate::source::Piece;
+use crate::rejects::{Letter, Why};
+use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
-use crate::state::table::Table;
+use crate::state::table::{Entry, Table};
 
 /// What sifting needs to know of one resource of a tier.
 pub struct Known {
@@ -49,6 +50,8 @@ pub struct Sifted {
     pub counts: Counts,
     /// Lines that cannot be sent.
     pub flaws: Vec<Outcome>,
+    /// What tells of these, and of payloads that were refused before.
+    pub letters: Vec<Letter>,
 }
 
 /// Sifts what was read of one of the tier's resources.
@@ -58,7 +61,7 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
         Piece::Flaw { resource, file, line, message } => {
             let counts = Counts { read: 1, ..Counts::default() };
             let flaws = vec![flaw(resource, &file, line, message)];
-            return (Sifted { resource, counts, flaws, bytes: 0 }, Vec::new());
+            return (Sifted { resource, counts, flaws, ..Sifted::default() }, Vec::new());
         }
     };
     let Known { table, taken } = &knowledge.known[block.resource - knowledge.first];
@@ -75,10 +78,17 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
         let entry = table.get(&digest);
         match rules.due(entry) {
             Due::Accepted => sifted.counts.skipped += 1,
-            Due::Refused => sifted.counts.skipped_refused += 1,
+            Due::Refused => {
+                sifted.counts.skipped_refused += 1;
+                let status = entry.map_or(Entry::NO_ANSWER, |entry| entry.status);
+                sifted.letters.push(letter(&block, line, bytes, Why::Earlier(status)));
+            }
             // What the API answered to before was a payload: only new lines are looked into.
             Due::Yes => match entry.map_or_else(|| no_object(bytes), |_| None) {
-                Some(what) => sifted.flaws.push(flaw(block.resource, &block.file, line, what)),
+                Some(what) => {
+                    sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
+                    sifted.flaws.push(flaw(block.resource, &block.file, line, what));
+                }
                 None => {
                     due.push(Payload::new(block.clone(), line, range, digest, entry.is_some()));
                 }
@@ -92,6 +102,11 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
         sifted.counts.duplicates += (lines - due.len()) as u64;
     }
     (sifted, due)
+}
+
+fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
+    let place = Place { file: block.file.clone(), line };
+    Letter { resource: block.resource, place, bytes: bytes.to_vec(), why }
 }
 
 fn flaw(resource: usize, file: &Arc<Path>, line: u64, message: String) -> Outcome {
@@ -119,8 +134,6 @@ fn no_object(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Block;
-    use crate::state::table::Entry;
 
     fn block(text: &str) -> Piece {
         let file = Path::new("students.jsonl").into();
@@ -144,6 +157,8 @@ mod tests {
         let (sifted, due) = sift(block(text), &known, &Resend::default());
         let counts = Counts { read: 6, blank: 1, skipped: 1, skipped_refused: 1, duplicates: 1, ..Counts::default() };
         assert_eq!(sifted.counts, counts);
+        let letters: Vec<_> = sifted.letters.iter().map(|l| (l.place.line, &l.bytes[..], &l.why)).collect();
+        assert_eq!(letters, [(3, &b"{\"a\":2}"[..], &Why::Earlier(400))]);
         assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
         assert_eq!(due.iter().map(|p| p.line()).collect::<Vec<_>>(), [4, 6]);
         let (sifted, due) = sift(block("{\"a\":4}\n"), &known, &Resend::default());

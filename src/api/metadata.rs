@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::cache::{Cache, Copy};
-use super::reply::{Refusal, Reply, refusal};
+use super::refusal::Refusal;
+use super::reply::{Reply, refusal};
 use super::request;
 use super::transport::Answer;
 use super::transport::http::Uri;

@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub content_type: Option<HeaderValue>,
     /// The `If-None-Match` header: answer 304 if the document still has this ETag.
     pub if_none_match: Option<HeaderValue>,
+    /// The `correlation-id` header.
+    pub correlation: Option<HeaderValue>,
     /// The bytes that are sent.
     pub body: Option<&'a [u8]>,
     /// How many bytes of the answer's body are kept.
@@ -34,6 +36,7 @@ pub fn get<'a>(url: &'a Uri, etag: Option<&str>) -> Request<'a> {
         authorization: None,
         content_type: None,
         if_none_match: etag.and_then(|etag| HeaderValue::from_str(etag).ok()),
+        correlation: None,
         body: None,
         keep: KEPT_OF_METADATA,
     }
@@ -47,20 +50,32 @@ pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
         authorization: Some(login.clone()),
         content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")),
         if_none_match: None,
+        correlation: None,
         body: Some(b"grant_type=client_credentials"),
         keep: KEPT_OF_DATA,
     }
 }
 
+/// A payload to be upserted.
+pub struct Post<'a> {
+    /// The URL of its resource.
+    pub url: &'a Uri,
+    /// The payload.
+    pub body: &'a [u8],
+    /// The `correlation-id` by which the API's log and error bodies name the request (ODS/API; others ignore it).
+    pub correlation: Option<HeaderValue>,
+}
+
 /// Upserts one payload. `bearer` is what [`bearer`] made.
-pub fn post<'a>(url: &'a Uri, bearer: &HeaderValue, body: &'a [u8]) -> Request<'a> {
+pub fn post<'a>(post: &Post<'a>, bearer: &HeaderValue) -> Request<'a> {
     Request {
         method: Method::POST,
-        url,
+        url: post.url,
         authorization: Some(bearer.clone()),
         content_type: Some(HeaderValue::from_static("application/json")),
         if_none_match: None,
-        body: Some(body),
+        correlation: post.correlation.clone(),
+        body: Some(post.body),
         keep: KEPT_OF_DATA,
     }
 }
@@ -124,7 +139,9 @@ mod tests {
     #[test]
     fn a_payload_is_posted_as_it_is() {
         let url = Uri::from_static("https://example.com/data/v3/ed-fi/students");
-        let request = post(&url, &bearer("abc").unwrap(), b"{ \"a\" : 1 }");
+        let correlation = Some(HeaderValue::from_static("run/students/1"));
+        let request = post(&Post { url: &url, body: b"{ \"a\" : 1 }", correlation }, &bearer("abc").unwrap());
+        assert_eq!(request.correlation.unwrap(), "run/students/1");
         assert_eq!(request.authorization.unwrap(), "Bearer abc");
         assert_eq!(request.content_type.unwrap(), "application/json");
         assert_eq!(request.body, Some(&b"{ \"a\" : 1 }"[..]));

@@ -1,7 +1,8 @@
 //! Sends one payload until its fate is known.
 
-use super::reply::{Refusal, refusal};
-use super::request;
+use super::refusal::Refusal;
+use super::reply::refusal;
+use super::request::{self, Post};
 use super::session::Session;
 use super::transport::Answer;
 use super::transport::http::Uri;
@@ -38,12 +39,12 @@ pub enum Settled {
     },
 }
 
-/// Posts `body` to `url`, with all patience of the policy.
+/// Posts a payload, with all patience of the policy.
 ///
 /// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
 /// is refused, no token can be had, or the API refuses a token that it has just given.
-pub fn send(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<Sent> {
-    match wire.patiently(|| authorized(wire, session, url, body), |_, _| ()) {
+pub fn send(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Sent> {
+    match wire.patiently(|| authorized(wire, session, post), |_, _| ()) {
         Ok(exchange) => Ok(Sent { attempts: exchange.attempts, settled: settle(exchange, &wire.policy.statuses) }),
         Err(error) if matches!(error.exit(), Exit::Interrupted | Exit::Terminated) => {
             Ok(Sent { attempts: 0, settled: Settled::NoAnswer { status: None, reason: error.to_string() } })
@@ -53,13 +54,13 @@ pub fn send(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<Se
 }
 
 /// One attempt: the answer to a request whose token the API took.
-fn authorized(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<Answer> {
+fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Answer> {
     /// Tokens that live shorter than a request takes end even this patience.
     const TOKENS: usize = 5;
     let mut bearer = session.bearer(wire)?;
     let mut first_refusal = None;
     for _ in 0..TOKENS {
-        let answer = wire.once(&request::post(url, &bearer.header, body));
+        let answer = wire.once(&request::post(post, &bearer.header));
         if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
             return Ok(answer);
         }
@@ -68,12 +69,15 @@ fn authorized(wire: &Wire, session: &Session, url: &Uri, body: &[u8]) -> Result<
         // way: neither says that the API takes none.
         let fresh = first_refusal.is_some_and(|first| bearer.since >= first);
         if fresh && now < bearer.until {
-            return Err(unwelcome(url, &answer));
+            return Err(unwelcome(post.url, &answer));
         }
         first_refusal.get_or_insert(now);
         bearer = session.renew(wire, &bearer)?;
     }
-    Err(Error::api(format!("the API's tokens end before {url} has answered: its clock or their lifetime is wrong")))
+    Err(Error::api(format!(
+        "the API's tokens end before {} has answered: its clock or their lifetime is wrong",
+        post.url
+    )))
 }
 
 fn unwelcome(url: &Uri, answer: &Answer) -> Error {
@@ -132,7 +136,8 @@ mod tests {
     }
 
     fn sent(stage: &Stage) -> Result<Sent> {
-        send(&stage.wire, &session(), &Uri::from_static(STUDENTS), b"{}")
+        let post = Post { url: &Uri::from_static(STUDENTS), body: b"{}", correlation: None };
+        send(&stage.wire, &session(), &post)
     }
 
     fn settled(answers: Vec<Answer>) -> Settled {
@@ -209,7 +214,8 @@ mod tests {
             shared.renew(&other.wire, &mine).unwrap();
             data(request)
         });
-        let sent = send(&stage.wire, &session, &Uri::from_static(STUDENTS), b"{}").unwrap();
+        let post = Post { url: &Uri::from_static(STUDENTS), body: b"{}", correlation: None };
+        let sent = send(&stage.wire, &session, &post).unwrap();
         assert_eq!(sent.settled, Settled::Accepted { status: 201 });
         assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
     }

@@ -100,13 +100,17 @@ impl Http {
     }
 }
 
+/// The name that ODS/API gives the header unless its host configures another.
+const CORRELATION_ID: HeaderName = HeaderName::from_static("correlation-id");
+
 impl Transport for Http {
     fn call(&self, request: &Request<'_>) -> Answer {
         let mut head = http::Request::builder().method(request.method.clone()).uri(request.url.clone());
-        let headers: [(HeaderName, &Option<HeaderValue>); 3] = [
+        let headers: [(HeaderName, &Option<HeaderValue>); 4] = [
             (header::AUTHORIZATION, &request.authorization),
             (header::CONTENT_TYPE, &request.content_type),
             (header::IF_NONE_MATCH, &request.if_none_match),
+            (CORRELATION_ID, &request.correlation),
         ];
         for (name, value) in headers {
             if let Some(value) = value {
@@ -203,7 +207,7 @@ mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
-    use crate::api::request::{KEPT_OF_DATA, bearer, get, post};
+    use crate::api::request::{KEPT_OF_DATA, Post, bearer, get, post};
 
     fn connection() -> Connection {
         Connection {
@@ -260,12 +264,16 @@ mod tests {
         (format!("http://{address}/data").parse().unwrap(), seen)
     }
 
+    fn payload<'a>(url: &'a Uri, body: &'a [u8]) -> Post<'a> {
+        Post { url, body, correlation: None }
+    }
+
     #[test]
     fn requests_arrive_as_they_were_made_over_one_connection() {
         let (url, seen) = host("HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Length: 0\r\n\r\n".into());
         let http = http(&connection());
         for _ in 0..2 {
-            let reply = http.call(&post(&url, &bearer("t1").unwrap(), b"{\"a\":1}")).unwrap();
+            let reply = http.call(&post(&payload(&url, b"{\"a\":1}"), &bearer("t1").unwrap())).unwrap();
             assert_eq!(reply, Reply { status: 201, ..Reply::default() });
         }
         http.call(&get(&url, Some("\"7\""))).unwrap();
@@ -294,7 +302,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
         let url = format!("http://{address}/").parse().unwrap();
-        http(&connection()).call(&post(&url, &bearer("t1").unwrap(), b"{\"a\":1}")).unwrap();
+        http(&connection()).call(&post(&payload(&url, b"{\"a\":1}"), &bearer("t1").unwrap())).unwrap();
         assert_eq!(*together.lock().unwrap(), [true]);
     }
 
@@ -302,7 +310,7 @@ mod tests {
     fn a_payload_of_20_megabytes_arrives_whole() {
         let (url, seen) = host("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".into());
         let body: String = (0..20_000_000 / 8).map(|n| format!("{n:08}")).collect();
-        let reply = http(&connection()).call(&post(&url, &bearer("t1").unwrap(), body.as_bytes())).unwrap();
+        let reply = http(&connection()).call(&post(&payload(&url, body.as_bytes()), &bearer("t1").unwrap())).unwrap();
         assert_eq!(reply.status, 201);
         assert!(seen.lock().unwrap()[0][0].ends_with(&format!("\r\n\r\n{body}")));
     }
@@ -332,7 +340,7 @@ mod tests {
         let (url, seen) = host(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()));
         let http = http(&connection());
         for _ in 0..2 {
-            let reply = http.call(&post(&url, &bearer("t1").unwrap(), b"{}")).unwrap();
+            let reply = http.call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap();
             assert_eq!((reply.status, reply.retry_after.as_deref()), (429, Some("7")));
             assert_eq!(reply.body.len(), KEPT_OF_DATA as usize);
         }
@@ -346,7 +354,7 @@ mod tests {
         for status in [301, 307] {
             let (url, seen) =
                 host(format!("HTTP/1.1 {status} Moved\r\nLocation: /there\r\nContent-Length: 2\r\n\r\nno"));
-            let reply = http(&connection()).call(&post(&url, &bearer("t1").unwrap(), b"{}")).unwrap();
+            let reply = http(&connection()).call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap();
             assert_eq!((reply.status, reply.location.as_deref()), (status, Some("/there")));
             assert_eq!(seen.lock().unwrap()[0].len(), 1);
         }

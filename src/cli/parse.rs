@@ -191,6 +191,11 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Config => run.config.file = path(),
             Id::Params => run.config.params = Some(Params::from_argument(raw.text()?)),
             Id::Set => run.config.sets.extend(assignments(spelled, values)?),
+            // Both are keys of the configuration under another name, so that there is one place that reads paths.
+            Id::DataDir => run.config.sets.push(Assignment { key: "data_dir".into(), value: raw.text()?.to_string() }),
+            Id::Rejects => {
+                run.config.sets.push(Assignment { key: "rejects_dir".into(), value: raw.text()?.to_string() })
+            }
             Id::Selector => include.push(raw.text()?),
             Id::Exclude => exclude.push(raw.text()?),
             Id::Force => run.force = true,

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_demo_holds_every_file_of_the_district() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/district");
-        let found = crate::source::find(&folder).unwrap();
+        let found = crate::folder::find(&folder).unwrap();
         let mut files: Vec<_> = found.files.into_values().flatten().collect();
         files.sort();
         let held: Vec<_> = DISTRICT.iter().map(|(name, _)| folder.join(name)).collect();

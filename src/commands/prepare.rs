@@ -4,13 +4,13 @@ use crate::api::Api;
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::folder::{self, Found};
 use crate::interrupt::Interrupt;
 use crate::nearest::nearest;
 use crate::observer::Observer;
 use crate::plan::{self, Catalog, Plan, Scope, Turn};
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::source::{self, Found};
 use crate::text;
 
 /// An API and what there is to be sent to it.
@@ -28,7 +28,7 @@ pub fn prepare(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
-    let found = source::find(&config.data_dir)?;
+    let found = folder::find(&config.data_dir)?;
     let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
     let catalog = catalog(config, selector, &api, &found, observer)?;
     if let Some(pattern) = selector.unknown(catalog.names()).first() {

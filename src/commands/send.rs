@@ -1,5 +1,6 @@
 //! `lightbeam send`: every payload that is due, tier after tier.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use jiff::Zoned;
@@ -7,15 +8,18 @@ use jiff::Zoned;
 use super::prepare::prepare;
 use crate::books::Books;
 use crate::config::{Config, Level};
+use crate::door::Door;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::load::{Desk, Load};
+use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
+use crate::rejects::{self, Rejects};
 use crate::report::{Stopped, Summary};
 use crate::selector::Selector;
 use crate::state::History;
 use crate::state::resend::Resend;
+use crate::state::target;
 
 /// Sends what is due of the selected resources. An `Err` tells of a run that could not begin; one that had to stop tells so in its summary.
 pub fn run(
@@ -33,12 +37,22 @@ pub fn run(
         .num_threads(config.connection.pool_size)
         .build()
         .or_stop(Exit::GivenUp, || format!("cannot start {} workers", config.connection.pool_size))?;
-    let jobs = plan.jobs().map(|job| Ok((job, api.urls().of(&job.turn.resource)?))).collect::<Result<Vec<_>>>()?;
+    let mut routes = Vec::new();
+    for job in plan.jobs() {
+        routes.push(Route { job, url: api.urls().of(&job.turn.resource)?, door: Door::default() });
+    }
+    let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
-    let load = Load { api, plan, jobs, resend, pool: &pool, interrupt, stop: &stop };
-    let mut desk = Desk { history, books: Books::new(plan), observer };
+    let load = Load { api, plan, routes, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
+    let rejects_dir = rejects_dir(config, &api.urls().data, observer);
+    let rejects = rejects_dir.clone().map(Rejects::into);
+    let mut desk = Desk { history, books: Books::new(plan), rejects, observer };
     if let Err(error) = load.run(&mut desk) {
         let _ = stop.set(Stopped { exit: error.exit(), why: error.to_string() });
+    }
+    if let Some(rejects) = desk.rejects.take() {
+        let names = plan.jobs().map(|job| job.turn.resource.name());
+        rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
     }
     desk.observer.finished();
     if let Some(exit) = interrupt.asked() {
@@ -46,5 +60,20 @@ pub fn run(
         let _ = stop.set(Stopped { exit, why: why.into() });
     }
     let resources = desk.books.close();
-    Ok(Summary { started, completed: Zoned::now(), resources, stopped: stop.into_inner() })
+    let stopped = stop.into_inner();
+    Ok(Summary { id, started, completed: Zoned::now(), resources, rejects_dir, stopped })
+}
+
+/// Where refused payloads go: nowhere if it is the folder that is being sent, lest payloads that get no answer are lost with it.
+fn rejects_dir(config: &Config, data_url: &str, observer: &mut dyn Observer) -> Option<PathBuf> {
+    let below_state = || target::folder(&config.state_dir, data_url).join("rejects");
+    let folder = config.rejects_dir.clone().unwrap_or_else(below_state);
+    if rejects::same_folder(&folder, &config.data_dir) {
+        observer.log(
+            Level::Info,
+            &format!("{} is sent from and left as it is; --rejects DIR keeps new rejects", folder.display()),
+        );
+        return None;
+    }
+    Some(folder)
 }

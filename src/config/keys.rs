@@ -50,6 +50,7 @@ pub static KEYS: &[Key] = &[
     key("connection.backoff_factor", Some("backoff_factor"), Kind::Number(1.0), Some("1.5"), "by how much each delay is longer than the one before"),
     key("connection.retry_statuses", Some("retry_statuses"), Kind::Statuses, Some("[429, 500, 502, 503, 504]"), "the HTTP statuses after which a request is repeated"),
     key("connection.verify_ssl", None, Kind::Switch, Some("true"), "whether the API's certificate is verified"),
+    key("rejects_dir", None, Kind::Path, None, "where refused payloads and their reasons go; unset: below state_dir"),
     key("resend_failed", None, Kind::Switch, Some("false"), "send again what was refused last time, as --failed does"),
     key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
     key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for"),

@@ -49,6 +49,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         namespace_overrides: settings.get("namespace_overrides").unwrap_or_default(),
         api: api(settings, given)?,
         connection: connection(settings)?,
+        rejects_dir: optional_path(settings, "rejects_dir", given)?,
         resend_failed: settings.need("resend_failed")?,
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
@@ -88,7 +89,14 @@ fn connection(settings: &Settings) -> Result<Connection> {
 }
 
 fn path(settings: &Settings, name: &str, given: &Given) -> Result<PathBuf> {
-    let path: String = settings.need(name)?;
+    at_home(settings, name, given, settings.need(name)?)
+}
+
+fn optional_path(settings: &Settings, name: &str, given: &Given) -> Result<Option<PathBuf>> {
+    settings.get(name).map(|path| at_home(settings, name, given, path)).transpose()
+}
+
+fn at_home(settings: &Settings, name: &str, given: &Given, path: String) -> Result<PathBuf> {
     paths::expand_home(&path, given.env).map_err(|missing| settings.fault(name, &missing))
 }
 

@@ -12,6 +12,7 @@ mod log;
 mod metadata;
 mod order;
 mod plans;
+mod records;
 mod resend;
 mod results;
 mod sandbox;

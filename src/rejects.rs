@@ -1,0 +1,187 @@
+//! Dead letters: what is refused, byte for byte, to be mended and sent again.
+//!
+//! For each resource `{resource}.jsonl` holds the payloads and `{resource}.reasons.jsonl`, line for line, why: file, line, status, problem
+//! type, messages, correlation id. After a run the files hold whatever of the input stands refused, in this run or an earlier one; they
+//! replace those of the run before, atomically.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::api::refusal::Refusal;
+use crate::disk;
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+use crate::outcome::Place;
+
+/// What the names of files of reasons end in; whoever lists a data folder passes over these.
+pub const REASONS: &str = ".reasons.jsonl";
+
+/// A payload that is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The number of its resource.
+    pub resource: usize,
+    /// Where it stands.
+    pub place: Place,
+    /// As it stands there, white space around it left out.
+    pub bytes: Vec<u8>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a payload is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The API's answer.
+    Answer(Refusal),
+    /// It is no payload.
+    Flaw(String),
+    /// The API refused it in an earlier run, with this status.
+    Earlier(u16),
+}
+
+/// Where dead letters go.
+pub struct Rejects {
+    folder: PathBuf,
+    /// By the name of the resource.
+    drafts: BTreeMap<String, Draft>,
+}
+
+struct Draft {
+    payloads: BufWriter<File>,
+    reasons: BufWriter<File>,
+}
+
+impl Rejects {
+    /// Into this folder, which is made when there is something to be written.
+    pub fn into(folder: PathBuf) -> Rejects {
+        Rejects { folder, drafts: BTreeMap::new() }
+    }
+
+    /// Adds a letter of the resource of that name.
+    pub fn add(&mut self, resource: &str, letter: &Letter) -> Result<()> {
+        if !self.drafts.contains_key(resource) {
+            let draft = Draft {
+                payloads: BufWriter::new(self.create(resource, ".jsonl")?),
+                reasons: BufWriter::new(self.create(resource, REASONS)?),
+            };
+            self.drafts.insert(resource.into(), draft);
+        }
+        let folder = self.folder.display();
+        let Some(draft) = self.drafts.get_mut(resource) else { return Ok(()) };
+        let reason = letter.reason().to_string();
+        let write = |to: &mut BufWriter<File>, line: &[u8]| to.write_all(line).and_then(|()| to.write_all(b"\n"));
+        write(&mut draft.payloads, &letter.bytes)
+            .and_then(|()| write(&mut draft.reasons, reason.as_bytes()))
+            .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {folder}"))
+    }
+
+    /// Puts the files of these resources, all of the run's, in place of those of the run before.
+    pub fn close<'n>(mut self, resources: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        for resource in resources {
+            let draft = self.drafts.remove(resource);
+            for (ending, file) in match draft {
+                Some(draft) => [(".jsonl", Some(draft.payloads)), (REASONS, Some(draft.reasons))],
+                None => [(".jsonl", None), (REASONS, None)],
+            } {
+                let path = self.folder.join(format!("{resource}{ending}"));
+                let done = match file {
+                    Some(file) => settled(file).and_then(|()| fs::rename(self.draft(resource, ending), &path)),
+                    None => fs::remove_file(&path).or_else(|e| match e.kind() {
+                        ErrorKind::NotFound => Ok(()),
+                        _ => Err(e),
+                    }),
+                };
+                done.or_stop(Exit::GivenUp, || format!("cannot replace the rejects in {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&self, resource: &str, ending: &str) -> Result<File> {
+        disk::make_folder(&self.folder)?;
+        let path = self.draft(resource, ending);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&path).or_stop(Exit::GivenUp, || format!("cannot write the rejects to {}", path.display()))
+    }
+
+    fn draft(&self, resource: &str, ending: &str) -> PathBuf {
+        self.folder.join(format!(".{resource}{ending}.{}.new", std::process::id()))
+    }
+}
+
+fn settled(file: BufWriter<File>) -> std::io::Result<()> {
+    file.into_inner().map_err(|e| e.into_error())?.sync_all()
+}
+
+/// Whether both are one folder, however they are written.
+pub fn same_folder(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+impl Letter {
+    fn reason(&self) -> serde_json::Value {
+        let (status, problem_type, messages, correlation_id) = match &self.why {
+            Why::Answer(r) => (Some(r.status), r.problem_type.clone(), r.messages.clone(), r.correlation_id.clone()),
+            Why::Flaw(message) => (None, None, vec![message.clone()], None),
+            Why::Earlier(status) => (Some(*status), None, vec!["refused in an earlier run".into()], None),
+        };
+        json!({
+            "file": self.place.file.display().to_string(),
+            "line": self.place.line,
+            "status_code": status,
+            "type": problem_type,
+            "messages": messages,
+            "correlation_id": correlation_id,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(line: u64, why: Why) -> Letter {
+        let place = Place { file: Path::new("data/students.jsonl").into(), line };
+        Letter { resource: 0, place, bytes: b"{\"a\":\xff}".to_vec(), why }
+    }
+
+    #[test]
+    fn letters_are_kept_byte_for_byte_with_a_reason_each_and_replaced_by_the_next_run() {
+        let folder = std::env::temp_dir().join(format!("lightbeam-rejects-{}", std::process::id()));
+        let refusal = Refusal {
+            status: 400,
+            problem_type: Some("urn:x".into()),
+            correlation_id: Some("run/1".into()),
+            messages: vec!["too long".into()],
+        };
+        let mut rejects = Rejects::into(folder.clone());
+        rejects.add("students", &letter(7, Why::Answer(refusal))).unwrap();
+        rejects.add("students", &letter(9, Why::Flaw("not UTF-8".into()))).unwrap();
+        assert!(!folder.join("students.jsonl").exists(), "nothing is in place before the end");
+        rejects.close(["students", "schools"]).unwrap();
+        assert_eq!(fs::read(folder.join("students.jsonl")).unwrap(), b"{\"a\":\xff}\n{\"a\":\xff}\n");
+        let reasons = fs::read_to_string(folder.join("students.reasons.jsonl")).unwrap();
+        let reasons: Vec<serde_json::Value> = reasons.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(
+            (&reasons[0]["line"], &reasons[0]["type"], &reasons[0]["correlation_id"]),
+            (&7.into(), &"urn:x".into(), &"run/1".into())
+        );
+        assert_eq!(
+            (&reasons[1]["status_code"], &reasons[1]["messages"][0]),
+            (&serde_json::Value::Null, &"not UTF-8".into())
+        );
+        Rejects::into(folder.clone()).close(["schools"]).unwrap();
+        assert!(folder.join("students.jsonl").exists(), "a resource that was not part of the run keeps its letters");
+        Rejects::into(folder.clone()).close(["students"]).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
