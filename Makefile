@@ -20,6 +20,9 @@ check: ## Formatting, lints, documentation and every test
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	$(MAKE) test
 
+bench: ## Measure speed and memory (about two minutes)
+	cargo bench --bench bench
+
 # --target must be given, or proc-macros would be linked statically and fail to load.
 static: ## Build a fully static binary and check that it is one
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --target $(target)

@@ -16,6 +16,12 @@ use rayon::ThreadPool;
 /// The calling thread looks up at least so often, even if nothing becomes known.
 const LOOK_UP: Duration = Duration::from_millis(250);
 
+/// After the first piece of news the calling thread waits so long for more of it: to wake it for each piece costs more than the piece. What was
+/// known for longer is written.
+const GATHER: Duration = Duration::from_millis(1);
+/// So much and no more may be known but unwritten when the program is killed, whatever the pace.
+const UNWRITTEN: usize = 256;
+
 /// A worker came upon a bug of ours; what was known until then has been handed over.
 #[derive(Debug)]
 pub struct Panicked;
@@ -36,8 +42,7 @@ pub fn run<B, P: Send, N: Send>(
     let queue = Queue::new();
     let (blocks, queue, sift, send) = (&blocks, &queue, &sift, &send);
     pool.in_place_scope(|scope| {
-        // So much and no more may be known but unwritten when the program is killed.
-        let (sender, news) = sync_channel::<N>(workers);
+        let (sender, news) = sync_channel::<N>(UNWRITTEN);
         for _ in 0..workers {
             let sender = sender.clone();
             scope.spawn(move |_| {
@@ -69,14 +74,15 @@ pub fn run<B, P: Send, N: Send>(
         }
         drop(sender);
         loop {
-            let mut batch = Vec::with_capacity(workers);
-            match news.recv_timeout(LOOK_UP) {
-                Ok(piece) => batch.push(piece),
-                Err(RecvTimeoutError::Timeout) => {}
+            let first = match news.recv_timeout(LOOK_UP) {
+                Ok(piece) => Some(piece),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if first.is_some() {
+                std::thread::sleep(GATHER);
             }
-            batch.extend(news.try_iter().take(workers));
-            learn(batch);
+            learn(first.into_iter().chain(news.try_iter().take(UNWRITTEN)).collect());
         }
     });
     if lock(&queue.state).given_up { Err(Panicked) } else { Ok(()) }

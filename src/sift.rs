@@ -67,14 +67,16 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
     let Known { table, taken } = &knowledge.known[block.resource - knowledge.first];
     let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
     let mut due = Vec::new();
-    for (line, range) in block.lines() {
+    // All digests first, then all look-ups: as these stand close together, the processor waits for several of them at a time.
+    let lines: Vec<_> =
+        block.lines().map(|(line, range)| (line, Digest::of(&block.bytes[range.clone()]), range)).collect();
+    for (line, digest, range) in lines {
         sifted.counts.read += 1;
         let bytes = &block.bytes[range.clone()];
         if bytes.is_empty() {
             sifted.counts.blank += 1;
             continue;
         }
-        let digest = Digest::of(bytes);
         let entry = table.get(&digest);
         match rules.due(entry) {
             Due::Accepted => sifted.counts.skipped += 1,

@@ -1,0 +1,94 @@
+//! Speed and memory, as a user has them: the release binary, run from its start to its end against a sandbox in another
+//! process, that checks nothing. Prints medians; nothing here passes or fails.
+//!
+//! The yardstick is [`bare`]: as many threads, that do nothing but post the same bytes through the same HTTP client.
+
+mod bare;
+mod child;
+mod input;
+
+use std::time::Duration;
+
+use child::{Cost, Sandbox};
+use input::Folder;
+
+/// Payloads of the cases without latency.
+const PAYLOADS: usize = 300_000;
+/// Payloads that are skipped where 300,000 would end too early to be measured.
+const KNOWN: usize = 1_500_000;
+const WORKERS: usize = 8;
+const LATENCY: Duration = Duration::from_millis(20);
+/// Runs of each case, and of those that take long by their nature.
+const RUNS: usize = 5;
+const SLOW_RUNS: usize = 3;
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, name, url, data, workers] = args.as_slice()
+        && name == bare::NAME
+    {
+        return bare::post_all(url, data.as_ref(), workers.parse().expect("a number of workers"));
+    }
+    println!("{}\n", child::machine());
+    println!("{:<46}{:>14}{:>10}{:>10}{:>10}", "median of the runs", "payloads/s", "CPU µs", "sandbox", "memory");
+    without_latency();
+    skipping();
+    for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
+        with_latency(workers, payloads);
+    }
+    println!("\nCPU µs: user and system time a payload, of lightbeam and of the sandbox. Memory: the peak, resident.");
+}
+
+fn without_latency() {
+    let sandbox = Sandbox::start(Duration::ZERO);
+    let folder = Folder::new(PAYLOADS, &sandbox.url, WORKERS);
+    let (mut sends, mut skips, mut bares) = (Vec::new(), Vec::new(), Vec::new());
+    // In turns, so that what else the machine does falls on all alike.
+    for _ in 0..RUNS {
+        folder.forget();
+        sends.push(sandbox.cost_of(folder.lightbeam(), 0));
+        skips.push(sandbox.cost_of(folder.lightbeam(), SKIPPED));
+        bares.push(sandbox.cost_of(bare::command(&sandbox.url, &folder.data(), WORKERS), 0));
+    }
+    let send = Cost::median(sends);
+    let bare = Cost::median(bares);
+    row(&format!("send {PAYLOADS}, {WORKERS} workers"), &send, PAYLOADS);
+    row(&format!("the same bytes by a bare loop, {WORKERS} threads"), &bare, PAYLOADS);
+    println!("{:<46}{:>14.2}", "  rate of send as a share of the bare loop's", bare.seconds / send.seconds);
+    row(&format!("skip {PAYLOADS}"), &Cost::median(skips), PAYLOADS);
+}
+
+/// The exit code of a run that skipped everything.
+const SKIPPED: i32 = 99;
+
+fn skipping() {
+    let sandbox = Sandbox::start(Duration::ZERO);
+    let folder = Folder::new(KNOWN, &sandbox.url, WORKERS);
+    folder.know_all(&sandbox.url);
+    let skip = Cost::median((0..RUNS).map(|_| sandbox.cost_of(folder.lightbeam(), SKIPPED)).collect());
+    row(&format!("skip {KNOWN}"), &skip, KNOWN);
+}
+
+fn with_latency(workers: usize, payloads: usize) {
+    let sandbox = Sandbox::start(LATENCY);
+    let folder = Folder::new(payloads, &sandbox.url, workers);
+    let run = |_| {
+        folder.forget();
+        sandbox.cost_of(folder.lightbeam(), 0)
+    };
+    let cost = Cost::median((0..SLOW_RUNS).map(run).collect());
+    row(&format!("send {payloads}, {workers} workers, latency {} ms", LATENCY.as_millis()), &cost, payloads);
+    let ideal = payloads as f64 / workers as f64 * LATENCY.as_secs_f64();
+    println!("{:<46}{:>13.1}%", "  rate as a share of the ideal", 100.0 * ideal / cost.seconds);
+}
+
+fn row(case: &str, cost: &Cost, payloads: usize) {
+    let micros = |seconds: f64| seconds * 1e6 / payloads as f64;
+    println!(
+        "{case:<46}{:>14.0}{:>10.2}{:>10.2}{:>7.1} MB",
+        payloads as f64 / cost.seconds,
+        micros(cost.cpu),
+        micros(cost.sandbox_cpu),
+        cost.memory / 1e6
+    );
+}
