@@ -11,7 +11,7 @@
 //!   source: files → blocks of whole lines
 //!     → sift: digest, history, duplicates → what is due
 //!       → api: request → transport → reply → retry → what became of it
-//!   news goes over a bounded channel to the calling thread, and only there:
+//!   news goes through a bounded postbox to the calling thread, and only there:
 //!     state (journal) → books (tallies) → observer (log, progress)
 //!   end of tier: snapshots, journal emptied
 //! after the last tier: Summary → report (table, results file) → exit
@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -66,6 +66,7 @@ pub mod outcome;
 pub mod payload;
 pub mod plan;
 pub mod pool;
+pub mod postbox;
 pub mod rejects;
 pub mod report;
 pub mod resource;

@@ -1,26 +1,17 @@
-//! The only file with threads and channels: runs one tier.
+//! The only file with threads: runs one tier.
 //!
 //! Every worker does whichever of two things is at hand: it sends a payload that is due, or, where none is waiting, takes the next block
 //! from the source and sifts out of it what is due. So a block that is wholly skipped costs no hand-over of payloads, a tier of
 //! many small files keeps every worker busy, and what waits in memory is bounded by a block or two for each worker. What becomes known
-//! goes over a bounded channel to the calling thread, which alone keeps the books.
+//! goes through a [`Postbox`] to the calling thread, which alone keeps the books.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rayon::ThreadPool;
 
-/// The calling thread looks up at least so often, even if nothing becomes known.
-const LOOK_UP: Duration = Duration::from_millis(250);
-
-/// After the first piece of news the calling thread waits so long for more of it: to wake it for each piece costs more than the piece. What was
-/// known for longer is written.
-const GATHER: Duration = Duration::from_millis(1);
-/// So much and no more may be known but unwritten when the program is killed, whatever the pace.
-const UNWRITTEN: usize = 256;
+use crate::postbox::Postbox;
 
 /// A worker came upon a bug of ours; what was known until then has been handed over.
 #[derive(Debug)]
@@ -41,48 +32,35 @@ pub fn run<B, P: Send, N: Send>(
     let blocks = Mutex::new(blocks);
     let queue = Queue::new();
     let (blocks, queue, sift, send) = (&blocks, &queue, &sift, &send);
+    let postbox = &Postbox::new(workers);
     pool.in_place_scope(|scope| {
-        let (sender, news) = sync_channel::<N>(UNWRITTEN);
         for _ in 0..workers {
-            let sender = sender.clone();
             scope.spawn(move |_| {
                 let work = || {
                     loop {
-                        let piece = match queue.next() {
-                            Task::Send(payload) => Some(send(payload)),
-                            Task::Sift => {
-                                let Some(block) = lock(blocks).next() else {
-                                    queue.exhausted();
-                                    continue;
-                                };
-                                let (piece, due) = sift(block);
-                                queue.sifted(due);
-                                piece
-                            }
+                        match queue.next() {
+                            Task::Send(payload) => postbox.hand_in(send(payload)),
+                            Task::Sift => match lock(blocks).next() {
+                                Some(block) => {
+                                    let (piece, due) = sift(block);
+                                    queue.sifted(due);
+                                    piece.into_iter().for_each(|piece| postbox.hand_in(piece));
+                                }
+                                None => queue.exhausted(),
+                            },
                             Task::Done => return,
-                        };
-                        // The calling thread listens until the last worker has ended.
-                        if piece.is_some_and(|piece| sender.send(piece).is_err()) {
-                            return;
                         }
                     }
                 };
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
                     queue.give_up();
                 }
+                postbox.leave();
             });
         }
-        drop(sender);
-        loop {
-            let first = match news.recv_timeout(LOOK_UP) {
-                Ok(piece) => Some(piece),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if first.is_some() {
-                std::thread::sleep(GATHER);
-            }
-            learn(first.into_iter().chain(news.try_iter().take(UNWRITTEN)).collect());
+        let _closing = postbox.close_at_end();
+        while let Some(news) = postbox.collect() {
+            learn(news);
         }
     });
     if lock(&queue.state).given_up { Err(Panicked) } else { Ok(()) }
