@@ -1,12 +1,14 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
-//! the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
+//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`login`] asks
+//! for a token, [`session`] keeps the one token of a run, and [`token_file`] that of the run before. [`urls`], [`dependencies`] and
+//! [`openapi`] read the API's own documents, which [`metadata`]
 //! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
+pub mod login;
 pub mod metadata;
 pub mod openapi;
 pub mod refusal;
@@ -17,6 +19,7 @@ pub mod send;
 pub mod session;
 #[cfg(test)]
 mod testing;
+pub mod token_file;
 pub mod transport;
 pub mod urls;
 pub mod wire;
@@ -32,6 +35,7 @@ use self::request::Post;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
+use self::token_file::TokenFile;
 use self::transport::Http;
 use self::transport::http::{HeaderValue, Uri};
 use self::urls::Urls;
@@ -42,9 +46,20 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::resource::Resource;
 
+/// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
+/// each byte of a hostile one many.
+const SHORT: u64 = 1024 * 1024;
+
+/// The longest document of dependencies that is read. Real ones have 60 kB.
+const MIDDLING: u64 = 4 * 1024 * 1024;
+
+/// The longest OpenAPI document that is read. Real ones have 3 MB.
+const LONG: u64 = 32 * 1024 * 1024;
+
 /// An API whose metadata is known. Workers share it.
 pub struct Api {
     config: config::Api,
+    allow_http: bool,
     base: Uri,
     wire: Wire,
     cache: Cache,
@@ -59,7 +74,11 @@ impl Api {
     /// Errors: a configuration that does not fit the API (exit 2); an API that cannot be reached or does not answer
     /// as one (exit 4).
     pub fn connect(config: &Config, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> Result<Api> {
-        let http = Http::new(&config.connection, &urls::base(&config.api)?);
+        let http = Http::new(&config.connection, warn)?;
+        if !config.connection.verify_ssl {
+            let risk = "anybody on the way to the API can read and change what is sent, key and secret included";
+            warn(format!("certificates are not verified (connection.verify_ssl is false): {risk}"));
+        }
         let wire = Wire::new(Box::new(http), Policy::new(&config.connection), interrupt);
         Api::over(wire, config, warn)
     }
@@ -72,8 +91,11 @@ impl Api {
         let urls = discovered(&mut metadata, &base, &config.api)?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
         let dependencies = ordered(&mut metadata, &base, &urls)?;
-        let session = Session::new(urls.oauth.clone(), &config.api);
-        Ok(Api { config: config.api.clone(), base, wire, cache, urls, dependencies, session })
+        let session = Session::new(urls.oauth.clone(), &config.api)
+            .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
+            .waiting(config.connection.wait_for_token);
+        let allow_http = config.connection.allow_http;
+        Ok(Api { config: config.api.clone(), allow_http, base, wire, cache, urls, dependencies, session })
     }
 
     /// Where everything is.
@@ -94,7 +116,7 @@ impl Api {
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
         if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &self.urls.open_api) {
             let read = |body: &[u8]| openapi::list(list, body);
-            match metadata.get("the list of OpenAPI documents", list, read)? {
+            match metadata.get("the list of OpenAPI documents", SHORT, list, read)? {
                 Found::Document(listed) => {
                     let mended =
                         |url: Option<String>| url.map(|u| urls::mended(&self.base, &self.config, &u)).transpose();
@@ -111,7 +133,7 @@ impl Api {
                 continue;
             };
             let read = |body: &[u8]| openapi::posted(&url, body);
-            match metadata.get(&format!("the OpenAPI document of {what}"), &url, read)? {
+            match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
                 Found::Document(known) => posted.extend(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
@@ -119,9 +141,20 @@ impl Api {
         Ok(posted)
     }
 
-    /// Asks for a token, so that a refused login shows before anything is read or sent.
-    pub fn login(&self) -> Result<()> {
-        self.session.bearer(&self.wire).map(drop)
+    /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
+    /// sending them unencrypted over a network. The transport refuses that too.
+    pub fn check_privacy(&self) -> Result<()> {
+        let data = urls::parse("the API's data URL", &self.urls.data)?;
+        let exposed = [&self.urls.oauth, &data].into_iter().find(|url| transport::is_exposed(url));
+        match exposed.filter(|_| !self.allow_http) {
+            None => Ok(()),
+            Some(url) => Err(Error::usage(format!("{}: {url}", transport::EXPOSED))),
+        }
+    }
+
+    /// What is odd about the token since this was asked last; each is told once.
+    pub fn warnings(&self) -> Vec<String> {
+        self.session.warnings()
     }
 
     /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the
@@ -139,7 +172,7 @@ fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Res
         reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
     };
     let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
-    match metadata.get("the discovery document", base, read) {
+    match metadata.get("the discovery document", SHORT, base, read) {
         Ok(Found::Document(document)) => urls::resolve(base, api, Ok(&document)),
         Ok(Found::Absent(refusal)) => urls::resolve(base, api, Err(&format!("{}, {}", refusal.status, refusal.text()))),
         Err(error) if by_hand && error.exit() == Exit::GivenUp => {
@@ -158,7 +191,7 @@ fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<D
              set edfi_api.dependencies_url"
         )));
     };
-    match metadata.get("the dependencies", url, |body| dependencies::read(url, body))? {
+    match metadata.get("the dependencies", MIDDLING, url, |body| dependencies::read(url, body))? {
         Found::Document(dependencies) => Ok(dependencies),
         Found::Absent(refusal) => Err(Error::api(format!(
             "the API has no dependencies at {url} ({}, {}): set edfi_api.dependencies_url",
@@ -171,12 +204,11 @@ fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<D
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use super::testing::{broken, stage, status};
     use super::transport::{Answer, Kind};
     use super::*;
-    use crate::config::{Connection, Level};
+    use crate::config::Level;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -195,14 +227,7 @@ mod tests {
             namespace: "ed-fi".into(),
             namespace_overrides: Default::default(),
             api: testing::api("https://example.com/api"),
-            connection: Connection {
-                pool_size: 8,
-                timeout: Duration::from_secs(60),
-                num_retries: 0,
-                backoff_factor: 1.5,
-                retry_statuses: Vec::new(),
-                verify_ssl: true,
-            },
+            connection: testing::connection(),
             rejects_dir: None,
             resend_failed: false,
             log_level: Level::Info,
@@ -240,6 +265,24 @@ mod tests {
         let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
         assert_eq!(posted, BTreeSet::from(known));
         assert!(warnings.is_empty(), "{warnings:?}");
+        std::fs::remove_dir_all(config.state_dir).unwrap();
+    }
+
+    #[test]
+    fn key_and_token_are_not_sent_unencrypted_to_another_machine_unless_that_is_allowed() {
+        let mut config = config("exposed");
+        let connect = |config: &Config| Api::over(stage(documents("")).wire, config, &mut |_| ()).unwrap();
+        connect(&config).check_privacy().unwrap();
+        config.api.oauth_url = Some("http://login.example.com/token".into());
+        let error = connect(&config).check_privacy().unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage);
+        let text = error.to_string();
+        assert!(text.contains("connection.allow_http") && text.ends_with("http://login.example.com/token"), "{text}");
+        config.connection.allow_http = true;
+        connect(&config).check_privacy().unwrap();
+        config.connection.allow_http = false;
+        config.api.oauth_url = Some("http://127.0.0.1:8080/token".into());
+        connect(&config).check_privacy().unwrap();
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
 

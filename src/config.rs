@@ -8,6 +8,7 @@ mod lines;
 mod params;
 pub mod paths;
 mod read;
+mod secret;
 mod settings;
 mod yaml;
 
@@ -23,6 +24,7 @@ pub use kinds::Kind;
 pub use params::Params;
 pub use paths::check_data_dir;
 pub use read::{Given, parse};
+pub use secret::{ClientSecret, Secret};
 
 /// What the command line says of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,8 +134,8 @@ pub struct Api {
     pub url_values: BTreeMap<String, String>,
     /// The key.
     pub client_id: String,
-    /// The secret.
-    pub client_secret: Secret,
+    /// Where the secret comes from.
+    pub client_secret: ClientSecret,
 }
 
 /// How an ODS/API up to 6.2 is deployed, which decides its URLs.
@@ -188,6 +190,25 @@ pub struct Connection {
     pub retry_statuses: Vec<u16>,
     /// Whether certificates are verified.
     pub verify_ssl: bool,
+    /// A file of certificates (PEM) of authorities that are trusted besides the bundled ones.
+    pub ca_file: Option<PathBuf>,
+    /// What is shown to a host that demands a certificate.
+    pub client_cert: Option<ClientCert>,
+    /// The URL of a proxy, which may hold a login; `None`: the environment decides.
+    pub proxy: Option<Secret>,
+    /// Whether credentials may travel unencrypted to another machine.
+    pub allow_http: bool,
+    /// Whether to wait, where the key has too many tokens, until one of them has ended.
+    pub wait_for_token: bool,
+}
+
+/// A certificate of ours and its private key, both files in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCert {
+    /// The certificate, then those that lead from it to an authority.
+    pub certificate: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// How severe a line of the log is.
@@ -224,28 +245,6 @@ impl Level {
     pub fn from_name(name: &str) -> Option<Level> {
         let name = if name.eq_ignore_ascii_case("warn") { "WARNING" } else { name };
         Level::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
-    }
-}
-
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    pub fn new(value: impl Into<String>) -> Secret {
-        Secret(value.into())
-    }
-
-    /// For the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
     }
 }
 

@@ -41,14 +41,20 @@ pub fn make_folder(path: &Path) -> Result<()> {
     builder.create(path).or_stop(Exit::Usage, || format!("cannot make the folder {}", path.display()))
 }
 
-fn write_whole(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+/// Options whose new files only their owner may read and write.
+pub fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
-    if readers == Readers::Owner {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    let mut file = options.open(path)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn write_whole(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut options = match readers {
+        Readers::Owner => private(),
+        Readers::AsUsual => OpenOptions::new(),
+    };
+    let mut file = options.write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

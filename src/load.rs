@@ -13,6 +13,7 @@ use crate::api::send::Settled;
 use crate::api::transport::http::Uri;
 use crate::books::Books;
 use crate::clock;
+use crate::config::Level;
 use crate::digest::Digest;
 use crate::door::Door;
 use crate::error::{Error, Result};
@@ -207,6 +208,7 @@ impl Load<'_> {
                 News::Parked(payload) => parked.push(payload),
             }
         }
+        self.api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
         desk.observer.progress(desk.books.progress());
     }
 

@@ -32,10 +32,11 @@ pub enum Found<T> {
 }
 
 impl Metadata<'_> {
-    /// The document at `url`, called `what` in messages, as `read` reads it. What cannot be read is not kept.
+    /// The document at `url`, called `what` in messages, as `read` reads it. What cannot be read, or is longer than
+    /// `most` bytes, is not kept.
     ///
     /// Where a stale copy can serve, the API is asked just once, so that `plan` is quick without it.
-    pub fn get<T>(&mut self, what: &str, url: &Uri, read: impl Fn(&[u8]) -> Result<T>) -> Result<Found<T>> {
+    pub fn get<T>(&mut self, what: &str, most: u64, url: &Uri, read: impl Fn(&[u8]) -> Result<T>) -> Result<Found<T>> {
         let now = unix_now();
         // A copy that cannot be read any more is as good as none.
         let kept = self.cache.load(url).and_then(|copy| read(&copy.body).ok().map(|document| (copy, document)));
@@ -44,8 +45,8 @@ impl Metadata<'_> {
             other => other,
         };
         let answer = match &kept {
-            Some((copy, _)) => self.wire.once(&request::get(url, copy.etag.as_deref())),
-            None => self.ask(what, url)?,
+            Some((copy, _)) => self.wire.once(&request::get(url, copy.etag.as_deref(), most)),
+            None => self.ask(what, most, url)?,
         };
         match (answer, kept) {
             (Ok(reply), _) if reply.accepted() => {
@@ -72,7 +73,7 @@ impl Metadata<'_> {
     }
 
     /// Asks with all patience of the policy, and tells of each wait.
-    fn ask(&mut self, what: &str, url: &Uri) -> Result<Answer> {
+    fn ask(&mut self, what: &str, most: u64, url: &Uri) -> Result<Answer> {
         let wire = self.wire;
         let told = |answer: &Answer, delay: Duration| {
             let said = in_words(answer);
@@ -81,7 +82,7 @@ impl Metadata<'_> {
                 delay.as_secs_f64()
             ));
         };
-        let exchange = wire.patiently(|| Ok::<Answer, Error>(wire.once(&request::get(url, None))), told)?;
+        let exchange = wire.patiently(|| Ok::<Answer, Error>(wire.once(&request::get(url, None, most))), told)?;
         match exchange.interrupted {
             Some(exit) => Err(Error::new(exit, format!("interrupted while asking for {what} at {url}"))),
             None => Ok(exchange.answer),
@@ -130,7 +131,7 @@ mod tests {
         fn get(&mut self, stage: &Stage) -> Result<Found<String>> {
             let warn = &mut |warning| self.warnings.push(warning);
             let mut metadata = Metadata { wire: &stage.wire, cache: &self.cache, warn };
-            metadata.get("the test", &Uri::from_static(URL), |body| match std::str::from_utf8(body) {
+            metadata.get("the test", 1_000, &Uri::from_static(URL), |body| match std::str::from_utf8(body) {
                 Ok(text) if !text.starts_with('<') => Ok(text.to_string()),
                 _ => Err(Error::api("not readable")),
             })

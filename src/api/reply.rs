@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
-use super::transport::http::StatusCode;
+use super::transport::http::{HeaderValue, StatusCode};
+
+/// What messages show instead of a secret.
+pub const HIDDEN: &str = "[secret]";
 
 /// An answer of the API, of which only what somebody reads is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,27 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Removes the credential of a request from its answer: some hosts repeat what they were sent, and errors are logged.
+    pub fn hide(&mut self, credential: &HeaderValue) {
+        let credential = credential.as_bytes();
+        let start = credential.iter().position(|&b| b == b' ').map_or(0, |blank| blank + 1);
+        let secret = &credential[start..];
+        if let Some(location) = self.location.take() {
+            self.location = Some(location.replace(&*String::from_utf8_lossy(secret), HIDDEN));
+        }
+        let mut clean = Vec::new();
+        let mut rest = &self.body[..];
+        while let Some(found) = memchr::memmem::find(rest, secret).filter(|_| !secret.is_empty()) {
+            clean.extend_from_slice(&rest[..found]);
+            clean.extend_from_slice(HIDDEN.as_bytes());
+            rest = &rest[found + secret.len()..];
+        }
+        if !clean.is_empty() {
+            clean.extend_from_slice(rest);
+            self.body = clean;
+        }
+    }
+
     /// Whether the request was accepted: any 2xx.
     pub fn accepted(&self) -> bool {
         (200..300).contains(&self.status)
@@ -53,7 +77,31 @@ pub fn refusal(reply: &Reply) -> Refusal {
     if messages.is_empty() {
         messages.push(phrase(reply.status));
     }
+    let messages = bounded(messages);
     Refusal { status: reply.status, problem_type: text("type"), correlation_id: text("correlationId"), messages }
+}
+
+/// As many of the messages as people read and thousands of refusals can be kept of.
+fn bounded(messages: Vec<String>) -> Vec<String> {
+    const MOST: usize = 4_000;
+    let (mut kept, mut room, all) = (Vec::new(), MOST, messages.len());
+    for message in messages {
+        if room == 0 {
+            kept.push(format!("({} more messages)", all - kept.len()));
+            break;
+        }
+        kept.push(cut(message, room));
+        room = room.saturating_sub(kept.last().map_or(0, |kept| kept.chars().count()));
+    }
+    kept
+}
+
+/// The text, or as many characters of it.
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// Reads JSON, with or without a byte order mark.
@@ -131,11 +179,7 @@ fn beginning(body: &[u8]) -> Option<String> {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(body);
     let text = if text.trim_start().starts_with('<') { without_tags(&text) } else { text.into_owned() };
-    let line = one_line(&text)?;
-    Some(match line.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    })
+    Some(cut(one_line(&text)?, MOST))
 }
 
 /// What a browser would show of a page.
@@ -282,6 +326,15 @@ mod tests {
     }
 
     #[test]
+    fn messages_without_end_are_cut() {
+        let long =
+            messages(&format!(r#"{{"errors":["short","{}","{}","last"]}}"#, "é".repeat(5_000), "b".repeat(5_000)));
+        assert_eq!(long, ["short".into(), format!("{}…", "é".repeat(3_995)), "(2 more messages)".into()]);
+        let whole = format!(r#"{{"errors":["{}","{}"]}}"#, "a".repeat(2_000), "b".repeat(2_000));
+        assert_eq!(messages(&whole), ["a".repeat(2_000), "b".repeat(2_000)]);
+    }
+
+    #[test]
     fn an_empty_body_leaves_the_meaning_of_the_status() {
         assert_eq!(refusal(&answer(404, "")).messages, ["Not Found"]);
         assert_eq!(refusal(&answer(404, " \n")).messages, ["Not Found"]);
@@ -293,6 +346,18 @@ mod tests {
     fn a_redirection_names_where_it_points() {
         let reply = Reply { status: 301, location: Some("https://example.com/api/".into()), ..Reply::default() };
         assert_eq!(refusal(&reply).messages, ["the API sends this request on to https://example.com/api/"]);
+    }
+
+    #[test]
+    fn a_credential_that_a_host_repeats_is_hidden() {
+        let mut reply = answer(401, r#"{"detail":"No t0ken here, t0ken there."}"#);
+        reply.location = Some("https://example.com/?t0ken".into());
+        reply.hide(&HeaderValue::from_static("Bearer t0ken"));
+        assert_eq!(refusal(&reply).messages, ["No [secret] here, [secret] there."]);
+        assert_eq!(reply.location.as_deref(), Some("https://example.com/?[secret]"));
+        let mut other = answer(401, "nothing");
+        other.hide(&HeaderValue::from_static("Bearer t0ken"));
+        assert_eq!(other, answer(401, "nothing"));
     }
 
     #[test]

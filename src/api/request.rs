@@ -2,11 +2,17 @@
 
 use super::transport::http::{HeaderValue, Method, Uri};
 
-/// How much of an answer about data is kept. Messages of errors are shorter; the rest is read and dropped.
-pub const KEPT_OF_DATA: u64 = 64 * 1024;
+/// How much of an answer's body is kept, so that no host can fill the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// At most so many bytes from its beginning; what follows is dropped.
+    Beginning(u64),
+    /// All of it; an accepted answer that is longer is an error.
+    Whole(u64),
+}
 
-/// How much of a metadata document is kept. Real ones have 3 MB.
-pub const KEPT_OF_METADATA: u64 = 256 * 1024 * 1024;
+/// How much of an answer about data is kept. Messages of errors are shorter.
+pub const KEPT_OF_DATA: u64 = 64 * 1024;
 
 /// One request. Making one allocates nothing, for 100,000 of them are made each second.
 pub struct Request<'a> {
@@ -24,12 +30,12 @@ pub struct Request<'a> {
     pub correlation: Option<HeaderValue>,
     /// The bytes that are sent.
     pub body: Option<&'a [u8]>,
-    /// How many bytes of the answer's body are kept.
-    pub keep: u64,
+    /// How much of the answer's body is kept.
+    pub keep: Keep,
 }
 
-/// Asks for a metadata document; with `etag`, only if it has changed since (RFC 9110 13.1.2).
-pub fn get<'a>(url: &'a Uri, etag: Option<&str>) -> Request<'a> {
+/// Asks for a metadata document of at most `most` bytes; with `etag`, only if it has changed since (RFC 9110 13.1.2).
+pub fn get<'a>(url: &'a Uri, etag: Option<&str>, most: u64) -> Request<'a> {
     Request {
         method: Method::GET,
         url,
@@ -38,7 +44,7 @@ pub fn get<'a>(url: &'a Uri, etag: Option<&str>) -> Request<'a> {
         if_none_match: etag.and_then(|etag| HeaderValue::from_str(etag).ok()),
         correlation: None,
         body: None,
-        keep: KEPT_OF_METADATA,
+        keep: Keep::Whole(most),
     }
 }
 
@@ -52,7 +58,7 @@ pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
         if_none_match: None,
         correlation: None,
         body: Some(b"grant_type=client_credentials"),
-        keep: KEPT_OF_DATA,
+        keep: Keep::Whole(KEPT_OF_DATA),
     }
 }
 
@@ -76,7 +82,7 @@ pub fn post<'a>(post: &Post<'a>, bearer: &HeaderValue) -> Request<'a> {
         if_none_match: None,
         correlation: post.correlation.clone(),
         body: Some(post.body),
-        keep: KEPT_OF_DATA,
+        keep: Keep::Beginning(KEPT_OF_DATA),
     }
 }
 
@@ -162,8 +168,8 @@ mod tests {
     #[test]
     fn a_document_is_asked_for_by_its_etag() {
         let url = Uri::from_static("https://example.com/metadata");
-        assert_eq!(get(&url, Some("\"7\"")).if_none_match.unwrap(), "\"7\"");
-        let plain = get(&url, None);
+        assert_eq!(get(&url, Some("\"7\""), 100).if_none_match.unwrap(), "\"7\"");
+        let plain = get(&url, None, 100);
         assert!(plain.if_none_match.is_none() && plain.body.is_none() && plain.authorization.is_none());
         assert_eq!(plain.method, Method::GET);
     }

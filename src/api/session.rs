@@ -1,24 +1,27 @@
-//! The token: one for the whole run, renewed by one worker while the others wait for it.
+//! The token: one for the whole run, or that of the run before, renewed by one worker while the others wait for it.
 //!
 //! An ODS/API from 7.3 on gives a key 15 live tokens, so a token of its own for each worker, or a renewal by each of them,
 //! would lock the key out for half an hour.
 
-use std::sync::{Mutex, PoisonError, RwLock, TryLockError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::reply::{self, Reply, refusal};
+use super::login::{Grant, LONGEST_LIFETIME, Login, too_many};
 use super::request;
+use super::token_file::{Kept, TokenFile};
+use super::transport::Answer;
 use super::transport::http::{HeaderValue, Uri};
-use super::transport::{Answer, Kind};
-use super::wire::{Wire, in_words};
-use crate::config::Api;
+use super::wire::Wire;
+use crate::clock::unix_now;
+use crate::config::{Api, ClientSecret};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// The lifetime of a token that does not tell its own: what hosts ship with.
-const USUAL_LIFETIME: Duration = Duration::from_secs(1800);
+/// How long a token that is free again is waited for, beyond which the host's tokens live longer than any do by default.
+const LONGEST_WAIT: Duration = Duration::from_secs(35 * 60);
+
+/// The pause between two questions whether a token is free again.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// A token; clones are cheap.
 #[derive(Clone, Debug)]
@@ -38,14 +41,21 @@ pub struct Bearer {
 /// The login of a run, shared by its workers.
 pub struct Session {
     url: Uri,
-    login: HeaderValue,
-    /// Why this key or secret may not get through, if it may not.
-    note: Option<&'static str>,
+    client_id: String,
+    client_secret: ClientSecret,
+    /// Made when the first token is asked for: a run that needs none asks for no secret either.
+    login: OnceLock<Login>,
+    kept: Option<TokenFile>,
+    wait: bool,
+    warnings: Mutex<Vec<String>>,
     current: RwLock<Option<Bearer>>,
     /// Held by the one who renews. Once that has failed for good it says so to whoever waited, for to ask as patiently
     /// for each worker would keep a run from ending.
     renewing: Mutex<Option<Failed>>,
 }
+
+/// The key has too many tokens.
+struct TooMany(Answer);
 
 /// How a renewal failed.
 struct Failed {
@@ -56,14 +66,32 @@ struct Failed {
 impl Session {
     /// A session that has no token yet and gets them from `url`.
     pub fn new(url: Uri, api: &Api) -> Session {
-        let (id, secret) = (api.client_id.as_str(), api.client_secret.expose());
-        let note = match (id.contains(':'), secret.contains(':')) {
-            (true, _) => Some("edfi_api.client_id holds a ':', which a login cannot (RFC 7617)"),
-            (_, true) => Some("edfi_api.client_secret holds a ':', which an ODS/API does not take in a login"),
-            _ => None,
-        };
-        let login = request::login(id, secret);
-        Session { url, login, note, current: RwLock::default(), renewing: Mutex::default() }
+        Session {
+            url,
+            client_id: api.client_id.clone(),
+            client_secret: api.client_secret.clone(),
+            login: OnceLock::new(),
+            kept: None,
+            wait: false,
+            warnings: Mutex::default(),
+            current: RwLock::default(),
+            renewing: Mutex::default(),
+        }
+    }
+
+    /// The same, but tokens are kept there from run to run.
+    pub fn kept_in(self, file: TokenFile) -> Session {
+        Session { kept: Some(file), ..self }
+    }
+
+    /// The same; `wait` tells whether to wait, where the key has too many tokens, until one of them has ended.
+    pub fn waiting(self, wait: bool) -> Session {
+        Session { wait, ..self }
+    }
+
+    /// What was odd since this was asked last; each is told once.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The token to send. Asks for the first one, and for the next one when nine tenths of its life are over; if that
@@ -103,6 +131,9 @@ impl Session {
         if let Some(bearer) = current.as_ref().filter(|bearer| good(bearer)) {
             return Ok(bearer.clone());
         }
+        if let Some(kept) = current.is_none().then(|| self.kept((wire.clock)())).flatten() {
+            return Ok(self.set(kept));
+        }
         let renewed = self.renewed(wire, current.as_ref());
         if let Err(error) = &renewed {
             *failed = Some(Failed { exit: error.exit(), message: error.to_string() });
@@ -110,19 +141,70 @@ impl Session {
         renewed
     }
 
-    /// Asks for the next token, with all patience of the policy.
+    /// The token of an earlier run, if it serves.
+    fn kept(&self, now: Instant) -> Option<Bearer> {
+        let unix = unix_now();
+        let kept = self.kept.as_ref()?.load(unix)?;
+        Some(Bearer {
+            header: request::bearer(&kept.token)?,
+            since: now,
+            until: now + Duration::from_secs(kept.ends - unix).min(LONGEST_LIFETIME),
+            renew_at: now + Duration::from_secs(kept.renew_at() - unix).min(LONGEST_LIFETIME),
+            generation: 0,
+        })
+    }
+
+    /// The login. Whoever asks holds `renewing`, so that no command is run twice for it.
+    fn login(&self) -> Result<&Login> {
+        if let Some(login) = self.login.get() {
+            return Ok(login);
+        }
+        let login = Login::new(&self.url, &self.client_id, self.client_secret.reveal()?);
+        Ok(self.login.get_or_init(|| login))
+    }
+
+    fn warn(&self, text: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Asks for the next token, with all patience of the policy, and longer where the key has too many and that is wanted.
     fn renewed(&self, wire: &Wire, before: Option<&Bearer>) -> Result<Bearer> {
+        // The one that is kept has ended or was refused.
+        self.kept.iter().for_each(TokenFile::forget);
+        let login = self.login()?;
         let mut since = (wire.clock)();
-        let exchange = wire.patiently(
-            || {
+        let mut waited = Duration::ZERO;
+        loop {
+            let ask = || {
                 since = (wire.clock)();
-                Ok::<Answer, Error>(wire.once(&request::token(&self.url, &self.login)))
-            },
-            |_, _| (),
-        )?;
-        match exchange.interrupted {
-            Some(exit) => Err(Error::new(exit, "interrupted while asking for a token")),
-            None => Ok(self.set(self.token(&exchange.answer, since, before)?)),
+                match login.ask(wire) {
+                    Ok(reply) if too_many(&reply) => Err(TooMany(Ok(reply))),
+                    answer => Ok(answer),
+                }
+            };
+            let interrupted = match wire.patiently(ask, |_, _| ()) {
+                Ok(exchange) => match exchange.interrupted {
+                    Some(exit) => exit,
+                    None => return Ok(self.set(self.token(login, &exchange.answer, since, before)?)),
+                },
+                Err(TooMany(answer)) if !self.wait || waited >= LONGEST_WAIT => {
+                    return Err(login.refused(&answer));
+                }
+                Err(TooMany(answer)) => {
+                    if waited.is_zero() {
+                        let (url, minutes) = (&self.url, LONGEST_WAIT.as_secs() / 60);
+                        let said = login.said(&answer);
+                        let until = format!("waiting until one of them has ended, at most {minutes} minutes");
+                        self.warn(format!("the key has too many tokens of {url} ({said}): {until}"));
+                    }
+                    waited += PAUSE;
+                    match (wire.sleep)(PAUSE) {
+                        Ok(()) => continue,
+                        Err(exit) => exit,
+                    }
+                }
+            };
+            return Err(Error::new(interrupted, "interrupted while asking for a token"));
         }
     }
 
@@ -137,24 +219,15 @@ impl Session {
             return newer;
         }
         let since = (wire.clock)();
-        let answer = wire.once(&request::token(&self.url, &self.login));
+        let renewed = self.login().and_then(|login| self.token(login, &login.ask(wire), since, Some(&bearer)));
         // What is wrong shows, patiently asked for, when the token ends.
-        let fallback = || Bearer { renew_at: bearer.until, ..bearer.clone() };
-        self.set(self.token(&answer, since, Some(&bearer)).unwrap_or_else(|_| fallback()))
+        self.set(renewed.unwrap_or_else(|_| Bearer { renew_at: bearer.until, ..bearer }))
     }
 
-    /// Reads the answer to a token request that was sent at `since`.
-    fn token(&self, answer: &Answer, since: Instant, before: Option<&Bearer>) -> Result<Bearer> {
-        let reply = match answer {
-            Ok(reply) if reply.accepted() => reply,
-            _ => return Err(self.refused(answer)),
-        };
-        let body: Value = reply::json(&reply.body).unwrap_or_default();
-        let header = body["access_token"].as_str().filter(|token| !token.is_empty()).and_then(request::bearer);
-        let header = header.ok_or_else(|| {
-            Error::api(format!("{} answered {} but gave no token; is it the API's token URL?", self.url, reply.status))
-        })?;
-        let lifetime = lifetime(&body);
+    /// Reads the answer to a token request that was sent at `since`, and keeps the token for the next run.
+    fn token(&self, login: &Login, answer: &Answer, since: Instant, before: Option<&Bearer>) -> Result<Bearer> {
+        let Grant { token, header, lifetime } = login.grant(answer)?;
+        self.keep(token, lifetime);
         Ok(Bearer {
             header,
             since,
@@ -164,50 +237,21 @@ impl Session {
         })
     }
 
-    /// Why there is no token, and what to do about it.
-    fn refused(&self, answer: &Answer) -> Error {
-        let said = in_words(answer);
-        let url = &self.url;
-        let text = match answer {
-            Err(broken) if broken.kind == Kind::Request => format!("cannot ask {url} for a token: {said}"),
-            Err(_) => format!("no answer from {url} to the request for a token: {said}"),
-            Ok(Reply { status: 400 | 401 | 403, .. }) => format!(
-                "login refused by {url} ({said}): check edfi_api.client_id, edfi_api.client_secret and edfi_api.base_url"
-            ),
-            Ok(reply) if too_many(reply) => format!(
-                "no further token from {url} ({said}): an API allows a key 15 at a time by default, \
-                 and each of them ends within 30 minutes; wait, or use another key"
-            ),
-            Ok(Reply { status: 300..500, .. }) => {
-                format!("no token from {url} ({said}): is it the API's token URL? edfi_api.oauth_url sets it")
-            }
-            Ok(_) => format!("no token from {url} ({said})"),
-        };
-        Error::api(match self.note {
-            Some(note) if answer.is_ok() => format!("{text}; {note}"),
-            _ => text,
-        })
-    }
-}
-
-/// Whether the key has too many live tokens, which a short wait does not change.
-fn too_many(reply: &Reply) -> bool {
-    reply.status == 429 && refusal(reply).problem_type.is_some_and(|t| t.ends_with(":too-many-tokens"))
-}
-
-/// `expires_in`, if it can be believed.
-fn lifetime(body: &Value) -> Duration {
-    const MOST: f64 = 365.0 * 86_400.0;
-    match body["expires_in"].as_f64() {
-        Some(seconds) if seconds > 0.0 => Duration::from_secs_f64(seconds.min(MOST)),
-        _ => USUAL_LIFETIME,
+    /// Keeps a token that was just got. Failure costs the next run no more than a token.
+    fn keep(&self, token: String, lifetime: Duration) {
+        let asked = unix_now();
+        let kept = Kept { token, asked, ends: asked + lifetime.as_secs() };
+        if let Some(Err(error)) = self.kept.as_ref().map(|file| file.store(kept)) {
+            self.warn(format!("the token is not kept for the next run: {error}"));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{self, broken, stage, status, token};
+    use crate::api::testing::{self, TOO_MANY, broken, stage, status, token};
+    use crate::api::transport::Kind;
 
     const URL: &str = "https://example.com/oauth/token";
 
@@ -231,19 +275,6 @@ mod tests {
         stage.set_time(900);
         assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t2");
         assert_eq!(stage.seen(), vec![format!("POST {URL} Basic a2V5OnMzY3JldA=="); 2]);
-    }
-
-    #[test]
-    fn a_token_that_does_not_tell_its_life_lives_half_an_hour() {
-        for expires in [r#""#, r#","expires_in":0"#, r#","expires_in":"soon""#, r#","expires_in":-5"#] {
-            let body = format!(r#"{{"access_token":"t"{expires}}}"#);
-            let stage = stage(testing::script(vec![Ok(Reply { status: 200, body: body.into(), ..Reply::default() })]));
-            let bearer = session().bearer(&stage.wire).unwrap();
-            assert_eq!(bearer.until - bearer.since, Duration::from_secs(1800), "{expires}");
-        }
-        let stage = stage(testing::script(vec![token("t", u64::MAX)]));
-        let bearer = session().bearer(&stage.wire).unwrap();
-        assert_eq!(bearer.until - bearer.since, Duration::from_secs(365 * 86_400));
     }
 
     #[test]
@@ -322,50 +353,74 @@ mod tests {
         assert_eq!(session().bearer(&stage.wire).unwrap_err().exit(), Exit::Terminated);
     }
 
-    fn error(answer: Answer, set: impl FnOnce(&mut Api)) -> String {
+    #[test]
+    fn too_many_tokens_are_not_waited_for_unless_that_is_wanted() {
+        let answers = || testing::script(vec![status(429, TOO_MANY), status(429, TOO_MANY), token("t1", 1000)]);
+        let refused = stage(answers());
+        session().bearer(&refused.wire).unwrap_err();
+        assert!(refused.slept().is_empty());
+        let (waited, session) = (stage(answers()), session().waiting(true));
+        assert_eq!(sent(&session.bearer(&waited.wire).unwrap()), "Bearer t1");
+        assert_eq!(waited.slept(), [60_000, 60_000]);
+        let told = session.warnings();
+        assert!(told.len() == 1 && told[0].contains("(limit is 15)") && told[0].contains("35 minutes"), "{told:?}");
+        let (never, patient) = (stage(|_| status(429, TOO_MANY)), self::session().waiting(true));
+        assert!(patient.bearer(&never.wire).unwrap_err().to_string().contains("(limit is 15)"));
+        assert_eq!(never.slept().len(), 35);
+    }
+
+    /// A file for tokens, in a folder that is not there yet.
+    fn token_file(name: &str) -> (std::path::PathBuf, TokenFile) {
+        let folder = std::env::temp_dir().join(format!("lightbeam-session-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let file = TokenFile::below(&folder, &Uri::from_static(URL), "key");
+        (folder, file)
+    }
+
+    #[test]
+    fn the_next_run_goes_on_with_the_token_and_needs_no_secret() {
+        let (folder, file) = token_file("kept");
+        let first = stage(testing::script(vec![token("t1", 1000)]));
+        session().kept_in(file.clone()).bearer(&first.wire).unwrap();
+        let second = stage(testing::script(vec![token("t2", 1000)]));
         let mut api = testing::api("https://example.com");
-        set(&mut api);
-        let mut stage = stage(testing::script(vec![answer]));
-        stage.wire.policy.num_retries = 0;
-        let error = Session::new(Uri::from_static(URL), &api).bearer(&stage.wire).unwrap_err();
-        assert_eq!(error.exit(), Exit::GivenUp);
-        let text = error.to_string();
-        assert!(text.contains(URL) && !text.contains("s3cret"), "{text}");
-        text
+        api.client_secret = ClientSecret::File("/no/such/file".into());
+        let next = Session::new(Uri::from_static(URL), &api).kept_in(file.clone());
+        assert_eq!(sent(&next.bearer(&second.wire).unwrap()), "Bearer t1");
+        assert!(second.seen().is_empty());
+        let early = Duration::from_secs(901);
+        second.set_time(early.as_secs());
+        assert_eq!(
+            sent(&next.bearer(&second.wire).unwrap()),
+            "Bearer t1",
+            "the secret is missing, the token still good"
+        );
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn a_refused_login_names_the_keys_to_check_and_no_secret() {
-        for refused in [400, 401] {
-            let text = error(status(refused, r#"{"error":"invalid_client"}"#), |_| ());
-            let expected = format!("login refused by {URL} ({refused}, invalid_client): check edfi_api.client_id, ");
-            assert!(text.starts_with(&expected), "{text}");
-        }
+    fn a_kept_token_that_the_api_refuses_gives_way_to_a_new_one() {
+        let (folder, file) = token_file("refused");
+        let first = stage(testing::script(vec![token("t1", 1000)]));
+        session().kept_in(file.clone()).bearer(&first.wire).unwrap();
+        let second = stage(testing::script(vec![token("t2", 1000)]));
+        let next = session().kept_in(file.clone());
+        let refused = next.bearer(&second.wire).unwrap();
+        assert_eq!(sent(&next.renew(&second.wire, &refused).unwrap()), "Bearer t2");
+        let third = stage(testing::script(vec![]));
+        assert_eq!(sent(&session().kept_in(file).bearer(&third.wire).unwrap()), "Bearer t2");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn a_colon_in_the_login_is_pointed_out() {
-        assert!(error(status(400, ""), |api| api.client_id = "a:b".into()).contains("RFC 7617"));
-        let secret = |api: &mut Api| api.client_secret = crate::config::Secret::new("s3cret:");
-        assert!(error(status(400, ""), secret).contains("edfi_api.client_secret holds a ':'"));
-        assert!(!error(status(400, ""), |_| ()).contains("holds a ':'"));
-    }
-
-    #[test]
-    fn too_many_tokens_are_explained() {
-        let body = r#"{"detail":"The caller has authenticated too many times in too short of a time period.",
-            "type":"urn:ed-fi:api:security:authentication:too-many-tokens","title":"Too Many Tokens","status":429,
-            "errors":["Too many access tokens have been requested (limit is 15)."]}"#;
-        let text = error(status(429, body), |_| ());
-        assert!(text.contains("(limit is 15)") && text.contains("within 30 minutes"), "{text}");
-        assert!(!error(status(429, "slow down"), |_| ()).contains("30 minutes"));
-    }
-
-    #[test]
-    fn a_url_that_gives_no_tokens_is_doubted() {
-        assert!(error(status(404, ""), |_| ()).contains("edfi_api.oauth_url"));
-        for body in ["<html>Welcome</html>", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, "{}"] {
-            assert!(error(status(200, body), |_| ()).contains("gave no token"), "{body}");
-        }
+    fn a_token_that_cannot_be_kept_is_a_warning() {
+        let (folder, file) = token_file("unwritable");
+        std::fs::write(&folder, "not a folder").unwrap();
+        let (stage, session) = (stage(testing::script(vec![token("t1", 1000)])), session().kept_in(file));
+        assert_eq!(sent(&session.bearer(&stage.wire).unwrap()), "Bearer t1");
+        let told = session.warnings();
+        assert!(told.len() == 1 && told[0].starts_with("the token is not kept for the next run: "), "{told:?}");
+        assert!(session.warnings().is_empty(), "each is told once");
+        std::fs::remove_file(folder).unwrap();
     }
 }

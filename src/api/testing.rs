@@ -10,7 +10,7 @@ use super::request::Request;
 use super::retry::Policy;
 use super::transport::{Answer, Broken, Kind, Transport};
 use super::wire::Wire;
-use crate::config::{Api, Secret};
+use crate::config::{Api, ClientSecret, Connection, Secret};
 
 /// The configuration of an API at `base_url`, all else unset.
 pub fn api(base_url: &str) -> Api {
@@ -28,7 +28,24 @@ pub fn api(base_url: &str) -> Api {
         tenant: None,
         url_values: BTreeMap::new(),
         client_id: "key".into(),
-        client_secret: Secret::new("s3cret"),
+        client_secret: ClientSecret::Given(Secret::new("s3cret")),
+    }
+}
+
+/// A configuration of connections that repeats nothing and has all else by default.
+pub fn connection() -> Connection {
+    Connection {
+        pool_size: 8,
+        timeout: Duration::from_secs(60),
+        num_retries: 0,
+        backoff_factor: 1.0,
+        retry_statuses: Vec::new(),
+        verify_ssl: true,
+        ca_file: None,
+        client_cert: None,
+        proxy: None,
+        allow_http: false,
+        wait_for_token: false,
     }
 }
 
@@ -99,6 +116,11 @@ pub fn script(answers: Vec<Answer>) -> impl Fn(&Request<'_>) -> Answer + Send + 
         next.unwrap_or_else(|| panic!("the script has no answer for {} {}", request.method, request.url))
     }
 }
+
+/// What an ODS/API from 7.3 on says, with 429, to a key that has as many tokens as it may.
+pub const TOO_MANY: &str = r#"{"detail":"The caller has authenticated too many times in too short of a time period.",
+    "type":"urn:ed-fi:api:security:authentication:too-many-tokens","title":"Too Many Tokens","status":429,
+    "errors":["Too many access tokens have been requested (limit is 15)."]}"#;
 
 /// Answers with the tokens `t1`, `t2`, …
 pub fn numbered_tokens(expires_in: u64) -> impl Fn(&Request<'_>) -> Answer + Send + Sync {

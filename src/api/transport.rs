@@ -2,15 +2,15 @@
 
 mod gather;
 mod lookup;
+mod tls;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
-use std::sync::Arc;
 
+use rustls::AlertDescription;
 use ureq::config::Config as AgentConfig;
-use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 pub use ureq::http;
 
@@ -18,8 +18,10 @@ use self::gather::Gathering;
 use self::http::{HeaderName, HeaderValue, Uri, header};
 use self::lookup::{Lookup, LookupFailed};
 use super::reply::Reply;
-use super::request::Request;
+use super::request::{Keep, Request};
 use crate::config::Connection;
+use crate::error::{Context, Result as OrError};
+use crate::exit::Exit;
 
 /// Whatever came back.
 pub type Answer = Result<Reply, Broken>;
@@ -50,10 +52,14 @@ pub enum Kind {
     Tls,
     /// The host's certificate is not to be trusted.
     Certificate,
+    /// The host demands a certificate of ours, or another one.
+    ClientCertificate,
     /// The limit of time was reached.
     Timeout,
     /// The connection ended before the answer did, or the answer was not HTTP.
     Cut,
+    /// The answer is longer than anything that an Ed-Fi API has to say.
+    TooLong,
     /// The request itself cannot be sent, such as to a URL without a host.
     Request,
 }
@@ -61,50 +67,63 @@ pub enum Kind {
 impl Broken {
     /// Whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
-        !matches!(self.kind, Kind::Certificate | Kind::Request)
+        !matches!(self.kind, Kind::Certificate | Kind::ClientCertificate | Kind::TooLong | Kind::Request)
     }
 }
 
-/// The real thing: HTTP/1.1 over connections that are kept, one for each worker.
-pub struct Http {
-    agent: Agent,
-}
+/// What is to be done about a URL that [`is_exposed`].
+pub const EXPOSED: &str =
+    "key and token would travel unencrypted to another machine: use https, or set connection.allow_http to true";
 
-impl Http {
-    /// `base_url` decides whether a proxy that the environment names is used: a host on the loopback never has one.
-    pub fn new(connection: &Connection, base_url: &Uri) -> Http {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::WebPki)
-            .disable_verification(!connection.verify_ssl)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let limit = Some(connection.timeout);
-        let config = AgentConfig::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(connection.pool_size)
-            .max_idle_connections_per_host(connection.pool_size)
-            .timeout_connect(limit)
-            .timeout_recv_response(limit)
-            .timeout_global(limit)
-            // Two of these buffers a connection; the defaults take 16 MB for 64 workers.
-            .input_buffer_size(32 * 1024)
-            .output_buffer_size(32 * 1024)
-            .max_response_header_size(32 * 1024)
-            .user_agent(concat!("lightbeam/", env!("CARGO_PKG_VERSION")))
-            .proxy(if is_loopback(base_url) { None } else { Proxy::try_from_env() })
-            .tls_config(tls)
-            .build();
-        Http { agent: Agent::with_parts(config, DefaultConnector::default().chain(Gathering), Lookup::default()) }
-    }
-}
+/// Two of these a connection; the client's defaults take 16 MB for 64 workers.
+const BUFFER: usize = 32 * 1024;
+
+/// The longest answer's head that is read, status and headers. It must leave room in the buffer, or a longer one would not be
+/// noticed.
+const LONGEST_HEAD: usize = 24 * 1024;
 
 /// The name that ODS/API gives the header unless its host configures another.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("correlation-id");
 
-impl Transport for Http {
-    fn call(&self, request: &Request<'_>) -> Answer {
+/// The real thing: HTTP/1.1 over connections that are kept, one for each worker.
+pub struct Http {
+    direct: Agent,
+    /// Set if there is a proxy; it leads to every host but those on the loopback.
+    proxied: Option<Agent>,
+    allow_http: bool,
+}
+
+impl Http {
+    /// What the configuration describes. Errors (exit 2) are those of files and URLs that cannot be used; what is odd about
+    /// the environment goes to `warn`.
+    pub fn new(connection: &Connection, warn: &mut dyn FnMut(String)) -> OrError<Http> {
+        let tls = tls::config(connection)?;
+        let limit = Some(connection.timeout);
+        let agent = |proxy| {
+            let config = AgentConfig::builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .max_idle_connections(connection.pool_size)
+                .max_idle_connections_per_host(connection.pool_size)
+                .timeout_connect(limit)
+                .timeout_recv_response(limit)
+                .timeout_global(limit)
+                .input_buffer_size(BUFFER)
+                .output_buffer_size(BUFFER)
+                .max_response_header_size(LONGEST_HEAD)
+                .user_agent(concat!("lightbeam/", env!("CARGO_PKG_VERSION")))
+                .proxy(proxy)
+                .tls_config(tls.clone())
+                .build();
+            Agent::with_parts(config, DefaultConnector::default().chain(Gathering), Lookup::default())
+        };
+        let proxied = proxy(connection, warn)?.map(|proxy| agent(Some(proxy)));
+        Ok(Http { direct: agent(None), proxied, allow_http: connection.allow_http })
+    }
+
+    /// Sends a request that may go out.
+    fn run(&self, request: &Request<'_>) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let mut head = http::Request::builder().method(request.method.clone()).uri(request.url.clone());
         let headers: [(HeaderName, &Option<HeaderValue>); 4] = [
             (header::AUTHORIZATION, &request.authorization),
@@ -117,16 +136,50 @@ impl Transport for Http {
                 head = head.header(name, value);
             }
         }
-        let answer = match request.body {
-            Some(body) => head.body(body).map_err(ureq::Error::from).and_then(|whole| self.agent.run(whole)),
-            None => head.body(()).map_err(ureq::Error::from).and_then(|whole| self.agent.run(whole)),
-        };
-        answer.and_then(|answer| read(answer, request)).map_err(broken)
+        let agent = self.proxied.as_ref().filter(|_| !is_loopback(request.url)).unwrap_or(&self.direct);
+        match request.body {
+            Some(body) => agent.run(head.body(body)?),
+            None => agent.run(head.body(())?),
+        }
+    }
+}
+
+/// The proxy of the configuration, else that of the environment, whose `NO_PROXY` holds for it.
+fn proxy(connection: &Connection, warn: &mut dyn FnMut(String)) -> OrError<Option<Proxy>> {
+    if let Some(url) = &connection.proxy {
+        // Neither the URL nor what is wrong with it is shown: it may hold a password.
+        let usable = Proxy::new(url.expose()).ok().filter(is_http);
+        return usable.map(Some).ok_or("it is no URL of a proxy").or_stop(Exit::Usage, || "connection.proxy".into());
+    }
+    let found = Proxy::try_from_env();
+    if found.as_ref().is_some_and(|proxy| !is_http(proxy)) {
+        warn(
+            "the environment names a SOCKS proxy (ALL_PROXY), which is not used; connection.proxy names another".into(),
+        );
+    }
+    Ok(found.filter(is_http))
+}
+
+fn is_http(proxy: &Proxy) -> bool {
+    matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+}
+
+impl Transport for Http {
+    fn call(&self, request: &Request<'_>) -> Answer {
+        // Whatever a document or the configuration says, nothing secret goes out in the clear from here.
+        if request.authorization.is_some() && is_exposed(request.url) && !self.allow_http {
+            return Err(Broken { kind: Kind::Request, text: EXPOSED.into() });
+        }
+        let mut reply = read(self.run(request).map_err(broken)?, request)?;
+        if let Some(credential) = request.authorization.as_ref().filter(|_| !reply.accepted()) {
+            reply.hide(credential);
+        }
+        Ok(reply)
     }
 }
 
 /// Reads an answer to its end, without which its connection is not used again.
-fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Result<Reply, ureq::Error> {
+fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     /// What is read and dropped beyond the part that is kept; for more than that a new connection is cheaper.
     const DROPPED: u64 = 1024 * 1024;
     let (head, body) = answer.into_parts();
@@ -139,10 +192,23 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Result<Rep
         reply.location = text(header::LOCATION);
         reply.retry_after = text(header::RETRY_AFTER);
     }
+    let (kept, whole) = match request.keep {
+        Keep::Beginning(kept) => (kept, false),
+        Keep::Whole(most) => (most, reply.accepted()),
+    };
     let mut reader = body.into_reader();
-    reader.by_ref().take(request.keep).read_to_end(&mut reply.body)?;
-    io::copy(&mut reader.take(DROPPED), &mut io::sink())?;
-    Ok(reply)
+    reader.by_ref().take(kept).read_to_end(&mut reply.body).map_err(|error| broken(error.into()))?;
+    let dropped = if whole { 1 } else { DROPPED };
+    let more = io::copy(&mut reader.take(dropped), &mut io::sink()).map_err(|error| broken(error.into()))?;
+    match whole && more > 0 {
+        true => Err(Broken { kind: Kind::TooLong, text: format!("the answer is longer than {kept} bytes") }),
+        false => Ok(reply),
+    }
+}
+
+/// Whether what is sent to this URL travels unencrypted over a network.
+pub fn is_exposed(url: &Uri) -> bool {
+    url.scheme_str() != Some("https") && !is_loopback(url)
 }
 
 /// Whether no proxy can lead to the host of this URL.
@@ -159,11 +225,12 @@ fn broken(error: ureq::Error) -> Broken {
         ureq::Error::HostNotFound => Kind::Lookup,
         ureq::Error::Other(e) if e.is::<LookupFailed>() => Kind::Lookup,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => Kind::Connect,
-        ureq::Error::Rustls(e) => tls(e),
+        ureq::Error::Rustls(e) => encryption(e),
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => Kind::Tls,
+        ureq::Error::LargeResponseHeader(..) => Kind::TooLong,
         ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => Kind::Request,
         ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(inner) => tls(inner),
+            Some(inner) => encryption(inner),
             None => match e.kind() {
                 Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::NetworkDown => Kind::Connect,
                 Io::AddrNotAvailable | Io::PermissionDenied => Kind::Connect,
@@ -178,20 +245,35 @@ fn broken(error: ureq::Error) -> Broken {
         (Kind::Timeout, _) => "no answer within the timeout".into(),
         // Without the client's own prefix.
         (_, ureq::Error::Io(error)) => error.to_string(),
+        (_, ureq::Error::Rustls(error)) => error.to_string(),
         (_, ureq::Error::Other(error)) => error.to_string(),
         (_, error) => error.to_string(),
     };
     let text = match kind {
         Kind::Certificate => format!("the host's certificate is not to be trusted: {text}"),
         Kind::Tls => format!("the host does not speak TLS, which https:// needs: {text}"),
+        Kind::ClientCertificate => format!("the host does not take our certificate (connection.client_cert): {text}"),
+        Kind::TooLong => format!("the head of the answer is longer than {LONGEST_HEAD} bytes"),
         _ => text,
     };
     Broken { kind, text }
 }
 
-fn tls(error: &rustls::Error) -> Kind {
+fn encryption(error: &rustls::Error) -> Kind {
+    use AlertDescription as Alert;
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Kind::Certificate,
+        // What a host says of our certificate, or of its absence.
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied,
+        ) => Kind::ClientCertificate,
         _ => Kind::Tls,
     }
 }
@@ -200,28 +282,23 @@ fn tls(error: &rustls::Error) -> Kind {
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
-    use crate::api::request::{KEPT_OF_DATA, Post, bearer, get, post};
+    use crate::api::request::{KEPT_OF_DATA, Post, bearer, post};
+    use crate::api::testing::connection;
 
-    fn connection() -> Connection {
-        Connection {
-            pool_size: 8,
-            timeout: Duration::from_secs(60),
-            num_retries: 0,
-            backoff_factor: 1.0,
-            retry_statuses: Vec::new(),
-            verify_ssl: true,
-        }
+    /// A request for a document of at most a megabyte.
+    fn get<'a>(url: &'a Uri, etag: Option<&str>) -> Request<'a> {
+        crate::api::request::get(url, etag, 1_000_000)
     }
 
     fn http(connection: &Connection) -> Http {
-        Http::new(connection, &Uri::from_static("http://127.0.0.1"))
+        Http::new(connection, &mut |_| ()).unwrap()
     }
 
     /// A host on the loopback that hands each connection to `serve`; its URL, but for the scheme.
@@ -433,6 +510,19 @@ mod tests {
             stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
         assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::Tls);
+    }
+
+    #[test]
+    fn a_credential_is_not_sent_unencrypted_to_another_machine_unless_that_is_allowed() {
+        let url = Uri::from_static("http://credentials.invalid/");
+        let call = |allow_http| {
+            let http = http(&Connection { allow_http, ..connection() });
+            http.call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap_err()
+        };
+        assert_eq!(call(false), Broken { kind: Kind::Request, text: EXPOSED.into() });
+        assert_eq!(call(true).kind, Kind::Lookup);
+        let anonymous = http(&connection()).call(&get(&url, None)).unwrap_err();
+        assert_eq!(anonymous.kind, Kind::Lookup);
     }
 
     #[test]

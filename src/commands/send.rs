@@ -32,6 +32,7 @@ pub fn run(
     let started = Zoned::now();
     let prepared = prepare(config, selector, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
+    api.check_privacy()?;
     let history = History::open(&config.state_dir, &api.urls().data, &mut |text| observer.log(Level::Warning, &text))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.connection.pool_size)
@@ -55,6 +56,7 @@ pub fn run(
         rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
     }
     desk.observer.finished();
+    api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
     if let Some(exit) = interrupt.asked() {
         let why = if exit == Exit::Terminated { "terminated (SIGTERM)" } else { "interrupted (ctrl-c)" };
         let _ = stop.set(Stopped { exit, why: why.into() });

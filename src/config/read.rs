@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{Api, Assignment, Config, Connection, Secret, paths, yaml};
+use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, yaml};
 use crate::error::{Error, Result};
 
 /// What a configuration takes from outside its file.
@@ -48,7 +48,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         namespace: settings.need("namespace")?,
         namespace_overrides: settings.get("namespace_overrides").unwrap_or_default(),
         api: api(settings, given)?,
-        connection: connection(settings)?,
+        connection: connection(settings, given)?,
         rejects_dir: optional_path(settings, "rejects_dir", given)?,
         resend_failed: settings.need("resend_failed")?,
         log_level: settings.need("log_level")?,
@@ -73,11 +73,28 @@ fn api(settings: &Settings, given: &Given) -> Result<Api> {
         // These two have no default. Every command that reads a configuration logs in, so that every configuration
         // must give them; a command that never logs in would be decided on here.
         client_id: settings.need("edfi_api.client_id")?,
-        client_secret: Secret::new(settings.need::<String>("edfi_api.client_secret")?),
+        client_secret: client_secret(settings, given)?,
     })
 }
 
-fn connection(settings: &Settings) -> Result<Connection> {
+/// From the one of three keys that is given.
+fn client_secret(settings: &Settings, given: &Given) -> Result<ClientSecret> {
+    const KEYS: [&str; 3] = ["edfi_api.client_secret", "edfi_api.client_secret_file", "edfi_api.client_secret_command"];
+    let [text, file, command] = KEYS;
+    let all = KEYS.iter().filter(|key| settings.is_given(key)).collect::<Vec<_>>();
+    if let [first, second, ..] = all[..] {
+        return Err(settings.fault(second, &format!("given besides {first}; keep one of them")));
+    }
+    if let Some(path) = optional_path(settings, file, given)? {
+        return Ok(ClientSecret::File(path));
+    }
+    match settings.get::<String>(command) {
+        Some(command) => Ok(ClientSecret::Command(Secret::new(command))),
+        None => Ok(ClientSecret::Given(Secret::new(settings.need::<String>(text)?))),
+    }
+}
+
+fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
     Ok(Connection {
         pool_size: settings.need("connection.pool_size")?,
         timeout: Duration::from_secs_f64(settings.need("connection.timeout")?),
@@ -85,7 +102,35 @@ fn connection(settings: &Settings) -> Result<Connection> {
         backoff_factor: settings.need("connection.backoff_factor")?,
         retry_statuses: settings.need("connection.retry_statuses")?,
         verify_ssl: settings.need("connection.verify_ssl")?,
+        ca_file: optional_path(settings, "connection.ca_file", given)?,
+        client_cert: client_cert(settings, given)?,
+        proxy: proxy(settings)?,
+        allow_http: settings.need("connection.allow_http")?,
+        wait_for_token: settings.need("connection.wait_for_token")?,
     })
+}
+
+/// Certificate and key, which are of no use without each other.
+fn client_cert(settings: &Settings, given: &Given) -> Result<Option<ClientCert>> {
+    let (cert, key) = ("connection.client_cert", "connection.client_key");
+    match (optional_path(settings, cert, given)?, optional_path(settings, key, given)?) {
+        (Some(certificate), Some(key)) => Ok(Some(ClientCert { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(settings.fault(cert, &format!("needs {key}"))),
+        (None, Some(_)) => Err(settings.fault(key, &format!("needs {cert}"))),
+    }
+}
+
+/// The URL of a proxy. It may hold a password, so that no message shows it.
+fn proxy(settings: &Settings) -> Result<Option<Secret>> {
+    const KEY: &str = "connection.proxy";
+    let Some(url) = settings.get::<String>(KEY) else { return Ok(None) };
+    match url.split_once("://") {
+        Some((scheme, _)) if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            Ok(Some(Secret::new(url.trim())))
+        }
+        _ => Err(settings.fault(KEY, "expected a URL that begins with http:// or https://")),
+    }
 }
 
 fn path(settings: &Settings, name: &str, given: &Given) -> Result<PathBuf> {
@@ -136,6 +181,10 @@ mod tests {
         read_with(LOGIN, &[], sets).map_or_else(|e| panic!("{e}"), |(config, _)| config)
     }
 
+    fn revealed(api: &Api) -> String {
+        api.client_secret.reveal().unwrap().expose().into()
+    }
+
     fn fault(text: &str) -> String {
         fault_of(read_with(text, &[], &[]))
     }
@@ -182,7 +231,7 @@ show_stacktrace: yes
         assert_eq!(config.data_dir, Path::new("./district/"));
         assert_eq!((api.base_url.as_str(), api.version, api.year), ("https://example.org/api", 4, 2022));
         assert_eq!((api.mode, api.instance_code.as_deref()), (Some(Mode::InstanceYearSpecific), Some("0042")));
-        assert_eq!((api.client_id.as_str(), api.client_secret.expose()), ("12345678901234567890123", "s3cret$HOME"));
+        assert_eq!((api.client_id.as_str(), revealed(api).as_str()), ("12345678901234567890123", "s3cret$HOME"));
         assert_eq!((connection.pool_size, connection.timeout.as_secs(), connection.num_retries), (16, 30, 5));
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (2.0, &[429, 503][..]));
         assert!(config.show_stacktrace);
@@ -254,7 +303,7 @@ show_stacktrace: false
         assert_eq!((api.version, api.mode, api.year), (3, Some(Mode::YearSpecific), 2025));
         assert_eq!((api.instance_code.as_deref(), api.tenant.as_deref()), (Some("abc"), Some("t1")));
         assert_eq!(api.url_values["districtId"], "255901");
-        assert_eq!((api.client_id.as_str(), api.client_secret.expose()), ("me", "0012"));
+        assert_eq!((api.client_id.as_str(), revealed(api).as_str()), ("me", "0012"));
         assert_eq!((connection.pool_size, connection.timeout.as_millis(), connection.num_retries), (4, 1500, 0));
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
         assert!(!connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
@@ -293,6 +342,54 @@ edfi_api_client_secret: ${EMPTY}
 ",
         );
         assert_eq!(flat, "lightbeam.yaml: edfi_api_client_secret: not given, and it has no default");
+    }
+
+    #[test]
+    fn the_secret_comes_from_just_one_of_three_keys() {
+        let file = read("edfi_api: {client_id: me, client_secret_file: ~/secret}");
+        assert_eq!(file.api.client_secret, ClientSecret::File("/home/me/secret".into()));
+        let command = read("edfi_api: {client_id: me, client_secret_command: pass show edfi}");
+        assert_eq!(command.api.client_secret, ClientSecret::Command(Secret::new("pass show edfi")));
+        let both = fault("edfi_api:\n  client_id: me\n  client_secret: hidden\n  client_secret_file: x\n");
+        assert_eq!(
+            both,
+            "lightbeam.yaml:4: edfi_api.client_secret_file: given besides edfi_api.client_secret; keep one of them"
+        );
+    }
+
+    #[test]
+    fn how_the_api_is_trusted_and_reached_is_read() {
+        let config = read(&format!(
+            "{LOGIN}connection:
+  ca_file: ~/ca.pem
+  client_cert: me.pem
+  client_key: me.key
+  proxy: http://user:hidden@proxy:3128
+  allow_http: true
+  wait_for_token: yes
+"
+        ));
+        let connection = &config.connection;
+        assert_eq!(connection.ca_file.as_deref(), Some(Path::new("/home/me/ca.pem")));
+        let ours = ClientCert { certificate: "me.pem".into(), key: "me.key".into() };
+        assert_eq!(connection.client_cert, Some(ours));
+        assert_eq!(connection.proxy, Some(Secret::new("http://user:hidden@proxy:3128")));
+        assert!(connection.allow_http && connection.wait_for_token);
+        assert!(!format!("{config:?}").contains("hidden"));
+        let unset = &read(LOGIN).connection;
+        assert_eq!((&unset.ca_file, &unset.client_cert, &unset.proxy), (&None, &None, &None));
+        assert!(!unset.allow_http && !unset.wait_for_token);
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_a_proxy_a_scheme_that_is_known() {
+        let of = |line: &str| fault(&format!("{LOGIN}connection:\n  {line}\n"));
+        assert_eq!(of("client_cert: a"), "lightbeam.yaml:3: connection.client_cert: needs connection.client_key");
+        assert_eq!(of("client_key: a"), "lightbeam.yaml:3: connection.client_key: needs connection.client_cert");
+        let told = "lightbeam.yaml:3: connection.proxy: expected a URL that begins with http:// or https://";
+        for proxy in ["proxy: 'socks5://user:hidden@host'", "proxy: 'user:hidden@host:3128'"] {
+            assert_eq!(of(proxy), told);
+        }
     }
 
     #[test]
@@ -470,7 +567,7 @@ pool_size: ${NO}
             "edfi_api: {client_id: '${NESTED}', client_secret: pa$HOME}
 ",
         );
-        assert_eq!((config.api.client_id.as_str(), config.api.client_secret.expose()), ("${SIZE}", "pa$HOME"));
+        assert_eq!((config.api.client_id.as_str(), revealed(&config.api).as_str()), ("${SIZE}", "pa$HOME"));
     }
 
     #[test]
@@ -488,7 +585,7 @@ pool_size: ${NO}
         ];
         let config = read_with(&text, &[], &sets).map_or_else(|e| panic!("{e}"), |(config, _)| config);
         assert_eq!((config.connection.pool_size, config.connection.retry_statuses.as_slice()), (5, &[500][..]));
-        assert_eq!(config.api.client_secret.expose(), "s3cret$HOME");
+        assert_eq!(revealed(&config.api), "s3cret$HOME");
         assert_eq!(config.data_dir, Path::new("/home/me/x"));
     }
 

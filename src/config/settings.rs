@@ -95,6 +95,11 @@ impl<'a> Settings<'a> {
         given.or_else(default).and_then(T::from_value)
     }
 
+    /// Whether the key of that nested name is given.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.by_key.contains_key(name)
+    }
+
     /// The same of a key that must be given unless it has a default.
     pub fn need<T: FromValue>(&self, name: &str) -> Result<T> {
         self.get(name).ok_or_else(|| self.fault(name, "not given, and it has no default"))

@@ -9,7 +9,7 @@
 //! A frame is written with one call. What follows the last whole frame is the torn end of a write that was cut off by a kill or a power
 //! cut; it is dropped, and what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::Entry;
 use crate::digest::Digest;
+use crate::disk;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -63,7 +64,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<(Journal, Contents)> {
         let contents = read(path)?;
         let open = || -> std::io::Result<File> {
-            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            let mut file = disk::private().create(true).truncate(false).write(true).open(path)?;
             file.set_len(contents.whole)?;
             file.seek(SeekFrom::Start(contents.whole))?;
             if contents.whole == 0 {

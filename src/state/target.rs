@@ -3,7 +3,7 @@
 //! A target is an API's data URL, in which year, instance and tenant stand. Below its folder each namespace has one, and in it each resource a
 //! file: `{state_dir}/{host-and-path}-{hash}/{namespace}/{resource}.dat`.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl Lock {
         disk::make_folder(folder)?;
         let path = folder.join("lock");
         let cannot = || format!("cannot lock the state of {data_url} in {}", path.display());
-        let mut options = OpenOptions::new();
+        let mut options = disk::private();
         let mut file =
             options.create(true).truncate(false).read(true).write(true).open(&path).or_stop(Exit::Usage, cannot)?;
         match file.try_lock() {

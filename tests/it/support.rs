@@ -85,6 +85,15 @@ impl Ended {
         assert_eq!(self.code(), code, "\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
         self
     }
+
+    /// Fails the test unless each of these parts was printed, wherever lines were broken.
+    #[track_caller]
+    pub fn tells(&self, parts: &[&str]) {
+        let folded = format!("{} {}", self.err, self.out).split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(folded.contains(part), "\n{part}\n--- is not in stdout\n{}\n--- or stderr\n{}", self.out, self.err);
+        }
+    }
 }
 
 pub fn ended(output: std::process::Output) -> Ended {

@@ -63,14 +63,17 @@ impl<In: Transport> Transport for Gathered<In> {
         let timeout = rounded(timeout);
         self.flush(timeout)?;
         self.just_used = true;
-        let more = !self.inner.buffers().input().is_empty() || self.inner.await_input(timeout)?;
+        if self.inner.buffers().input().is_empty() {
+            self.inner.await_input(timeout)?;
+        }
         let read = self.inner.buffers().input();
         let room = self.input.input_append_buf();
         let amount = read.len().min(room.len());
         room[..amount].copy_from_slice(&read[..amount]);
         self.input.input_appended(amount);
         self.inner.buffers().input_consume(amount);
-        Ok(more)
+        // Nothing is no progress either where it is for want of room: whoever waits would wait forever.
+        Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
