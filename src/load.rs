@@ -5,6 +5,7 @@
 //! they are sent as often as a pass accepts at least one. So lines of one resource may refer to each other in any order.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use rayon::ThreadPool;
 
@@ -184,7 +185,7 @@ impl Load<'_> {
             let entries: Vec<_> = batch.iter().map(|(_, entry)| *entry).collect();
             history.record(&self.jobs[batch[0].0].0.turn.resource, &entries);
         }
-        history.flush()
+        history.flush(Instant::now())
     }
 
     fn stop_for(&self, error: &Error) {

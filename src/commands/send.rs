@@ -7,6 +7,7 @@ use jiff::Zoned;
 use super::prepare::prepare;
 use crate::books::Books;
 use crate::config::{Config, Level};
+use crate::disk::System;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -28,7 +29,8 @@ pub fn run(
     let started = Zoned::now();
     let prepared = prepare(config, selector, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
-    let history = History::open(&config.state_dir, &api.urls().data, &mut |text| observer.log(Level::Warning, &text))?;
+    let mut warn = |text: String| observer.log(Level::Warning, &text);
+    let history = History::open(Box::new(System), &config.state_dir, &api.urls().data, &mut warn)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.connection.pool_size)
         .build()
