@@ -380,8 +380,10 @@ fn two_runs(disk: &Memory, state_dir: &Path) -> Ledger {
         ledger.record(&mut history, &schools, &[1]);
         ledger.record(&mut history, &candidates, &[3, 6 + run]);
         ledger.confirm(history.flush(start + 4 * SYNC_EVERY));
+        ledger.record(&mut history, &candidates, &[3, 8 + run]);
+        ledger.confirm(history.flush(start + 6 * SYNC_EVERY));
         ledger.record(&mut history, &candidates, &[3]);
-        let _ = history.flush(start + 4 * SYNC_EVERY);
+        let _ = history.flush(start + 6 * SYNC_EVERY);
         if run == 1 {
             ledger.confirm(history.settle());
         }
