@@ -1,7 +1,13 @@
 //! Writing to disk so that nothing is ever half there: the one place that replaces files and makes folders.
+//!
+//! What state does to a disk goes through [`Disk`], a wall of six operations. [`System`] is the real one; the tests of state bring one
+//! that fails or loses power at a chosen operation. What is promised rests on these rules of POSIX and of the file systems in use:
+//! written bytes are safe once their file was synced, a new name once its folder was synced, and a rename puts one whole file in
+//! the place of another.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::{Context, Result};
@@ -16,29 +22,127 @@ pub enum Readers {
     AsUsual,
 }
 
-/// Puts `bytes` in place of what the file held: temporary file in the same folder, sync, rename, sync of the folder. Whatever happens, the
-/// file then holds the old bytes or the new ones. Two processes must not replace the same file at once.
+/// What is done to a disk.
+pub trait Disk {
+    /// All of a file's bytes.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Opens a file to be written at its end; makes an empty one if there is none.
+    fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>>;
+    /// Gives a file another name, in place of the file that had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Takes a file's name away.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes one folder, readable by its owner alone, if it is not there.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes safe what became of the names in a folder.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that is open to be written at its end.
+pub trait Appending {
+    /// Adds bytes. After an error some of them may be there.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file off.
+    fn set_len(&mut self, length: u64) -> io::Result<()>;
+    /// Makes safe what was written and cut off. After an error that may never be safe, even if a later call succeeds: Linux reports
+    /// a failed write to the disk once and forgets it.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
+impl Disk for System {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>> {
+        let mut options = match readers {
+            Readers::Owner => private(),
+            Readers::AsUsual => OpenOptions::new(),
+        };
+        Ok(Box::new(options.append(true).create(true).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    /// Only Unix lets a folder be opened for that, not every network file system knows it, and a folder that nobody may list
+    /// is synced when the system gets to it.
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        if !cfg!(unix) {
+            return Ok(());
+        }
+        match File::open(path).and_then(|folder| folder.sync_all()) {
+            Err(e) if matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+impl Appending for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        File::set_len(self, length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Puts `bytes` in place of what the file held, as [`replace_on`] does, on the disk of this machine.
 pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(folder)?;
-    let mut name = std::ffi::OsString::from(".");
+    replace_on(&System, path, bytes, readers).or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
+}
+
+/// Puts `bytes` in place of what the file held: temporary file in the same folder, sync, rename, sync of the folder. Whatever happens, the
+/// file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace the same file at once.
+pub fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let folder = folder_of(path);
+    make_folders(disk, folder)?;
+    let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.new", std::process::id()));
     let temporary = folder.join(name);
-    write_whole(&temporary, bytes, readers)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(folder))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
-        .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
+    write_whole(disk, &temporary, bytes, readers)
+        .and_then(|()| disk.rename(&temporary, path))
+        .and_then(|()| disk.sync_folder(folder))
+        .inspect_err(|_| drop(disk.remove(&temporary)))
 }
 
-/// Makes a folder and those above it, readable by their owner alone, if they are not there.
-pub fn make_folder(path: &Path) -> Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).or_stop(Exit::Usage, || format!("cannot make the folder {}", path.display()))
+/// Makes a folder, and those above it that are not there, so that it is still there after a power cut. The folder above is synced even if
+/// this one is not new: who made it may have been killed before that.
+pub fn make_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match (disk.make_folder(path), path.parent()) {
+        (Err(e), Some(above)) if e.kind() == ErrorKind::NotFound => {
+            make_folders(disk, above)?;
+            disk.make_folder(path)?;
+        }
+        (made, _) => made?,
+    }
+    disk.sync_folder(folder_of(path))
 }
 
 /// Options whose new files only their owner may read and write.
@@ -49,19 +153,16 @@ pub fn private() -> OpenOptions {
     options
 }
 
-fn write_whole(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let mut options = match readers {
-        Readers::Owner => private(),
-        Readers::AsUsual => OpenOptions::new(),
-    };
-    let mut file = options.write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes the rename itself durable; only Unix lets a folder be opened for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut file = disk.open(path, readers)?;
+    // What a program that was killed left behind.
+    file.set_len(0)?;
+    file.write(bytes)?;
+    file.sync()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! they are sent as often as a pass accepts at least one. So lines of one resource may refer to each other in any order.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use rayon::ThreadPool;
 
@@ -225,7 +226,7 @@ impl Load<'_> {
             let entries: Vec<_> = batch.iter().map(|(_, entry)| *entry).collect();
             desk.history.record(self.routes[batch[0].0].resource(), &entries);
         }
-        desk.history.flush()?;
+        desk.history.flush(Instant::now())?;
         let Some(rejects) = &mut desk.rejects else { return Ok(()) };
         for letter in news.iter().flat_map(News::letters) {
             rejects.add(self.routes[letter.resource].resource().name(), letter)?;

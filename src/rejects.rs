@@ -5,14 +5,14 @@
 //! replace those of the run before, atomically.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::api::refusal::Refusal;
-use crate::disk;
+use crate::disk::{self, System};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::outcome::Place;
@@ -103,13 +103,10 @@ impl Rejects {
     }
 
     fn create(&self, resource: &str, ending: &str) -> Result<File> {
-        disk::make_folder(&self.folder)?;
         let path = self.draft(resource, ending);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&path).or_stop(Exit::GivenUp, || format!("cannot write the rejects to {}", path.display()))
+        disk::make_folders(&System, &self.folder)
+            .and_then(|()| disk::private().write(true).create(true).truncate(true).open(&path))
+            .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {}", path.display()))
     }
 
     fn draft(&self, resource: &str, ending: &str) -> PathBuf {

@@ -10,13 +10,20 @@ pub mod snapshot;
 pub mod table;
 pub mod target;
 
+#[cfg(test)]
+mod attack;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fxhash::FxHashMap;
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::disk::{self, Disk};
+use crate::error::{Context, Result};
+use crate::exit::Exit;
 use crate::resource::Resource;
 use journal::{Batch, Journal};
 use table::{Entry, Table};
@@ -24,25 +31,45 @@ use target::Lock;
 
 /// The journal's name below a target's folder.
 const JOURNAL: &str = "journal";
+/// The journal is synced so often while outcomes come. With the quarter of a second that may pass between two flushes, no outcome is older
+/// than a second when a power cut can no longer take it.
+const SYNC_EVERY: Duration = Duration::from_millis(750);
+
+/// What became known of each resource.
+type News = BTreeMap<Resource, Vec<(Digest, Entry)>>;
 
 /// The history of one target, held by this run alone.
 pub struct History {
+    disk: Box<dyn Disk>,
     target: String,
     folder: PathBuf,
     journal: Journal,
+    synced: Instant,
     tables: FxHashMap<Resource, Arc<Table>>,
-    news: FxHashMap<Resource, Vec<(Digest, Entry)>>,
+    news: News,
+    /// Whether some of what the journal holds could not be brought into a snapshot: the journal is then kept for the next run.
+    journal_needed: bool,
     _lock: Lock,
 }
 
 impl History {
     /// Opens the history of the target with this data URL, and brings into its snapshots what a killed run left in the journal. `warn` hears
     /// of a torn journal.
-    pub fn open(state_dir: &Path, data_url: &str, warn: &mut dyn FnMut(String)) -> Result<History> {
+    pub fn open(
+        disk: Box<dyn Disk>,
+        state_dir: &Path,
+        data_url: &str,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<History> {
         let folder = target::folder(state_dir, data_url);
+        for folder in [state_dir, &folder] {
+            disk::make_folders(&*disk, folder).or_stop(Exit::Usage, || {
+                format!("cannot make the folder {} (state_dir in the configuration chooses where)", folder.display())
+            })?;
+        }
         let lock = Lock::take(&folder, data_url)?;
         let path = folder.join(JOURNAL);
-        let (mut journal, contents) = Journal::open(&path)?;
+        let (mut journal, contents) = Journal::open(&*disk, &path)?;
         if contents.torn > 0 {
             warn(format!(
                 "the last {} bytes of {} were not written whole when a run was cut off; those payloads are sent again",
@@ -53,11 +80,13 @@ impl History {
         for (resource, news) in by_resource(contents.batches) {
             let path = target::snapshot(&folder, &resource);
             let name = resource.to_string();
-            snapshot::write(&path, data_url, &name, &snapshot::read(&path, data_url, &name)?.with(news))?;
+            let table = snapshot::read(&*disk, &path, data_url, &name)?.with(news);
+            snapshot::write(&*disk, &path, data_url, &name, &table).or_stop(Exit::Usage, || failed(&path))?;
         }
-        journal.clear()?;
-        let (tables, news) = Default::default();
-        Ok(History { target: data_url.into(), folder, journal, tables, news, _lock: lock })
+        journal.clear().or_stop(Exit::Usage, || "cannot begin".into())?;
+        let (tables, news, journal_needed) = Default::default();
+        let (target, synced) = (data_url.into(), Instant::now());
+        Ok(History { disk, target, folder, journal, synced, tables, news, journal_needed, _lock: lock })
     }
 
     /// What was known of a resource's payloads when its tier began.
@@ -66,7 +95,7 @@ impl History {
             return Ok(table.clone());
         }
         let path = target::snapshot(&self.folder, resource);
-        let table = Arc::new(snapshot::read(&path, &self.target, &resource.to_string())?);
+        let table = Arc::new(snapshot::read(&*self.disk, &path, &self.target, &resource.to_string())?);
         self.tables.insert(resource.clone(), table.clone());
         Ok(table)
     }
@@ -77,41 +106,56 @@ impl History {
         self.news.entry(resource.clone()).or_default().extend_from_slice(entries);
     }
 
-    /// Hands to the system what was recorded.
-    pub fn flush(&mut self) -> Result<()> {
-        self.journal.flush()
+    /// Hands to the system what was recorded; now and then makes it safe from power cuts too.
+    pub fn flush(&mut self, now: Instant) -> Result<()> {
+        self.journal.flush()?;
+        if now.saturating_duration_since(self.synced) < SYNC_EVERY {
+            return Ok(());
+        }
+        self.synced = now;
+        self.journal.sync()
     }
 
-    /// Brings what was recorded into the snapshots and empties the journal: at the end of a tier and at a clean stop.
+    /// Brings what was recorded into the snapshots and empties the journal: at the end of a tier and at a clean stop. Once this returned, a
+    /// power cut does not lose it.
     pub fn settle(&mut self) -> Result<()> {
-        self.journal.flush()?;
+        let written = self.journal.flush();
+        // Where not all could be written, what could be is to last.
+        self.journal.sync()?;
+        written?;
         let news = std::mem::take(&mut self.news);
         let any = !news.is_empty();
-        for (resource, news) in news {
-            self.table(&resource)?;
-            let table = self.tables.remove(&resource).unwrap_or_default();
-            let path = target::snapshot(&self.folder, &resource);
-            let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
-            snapshot::write(&path, &self.target, &resource.to_string(), &table)?;
-        }
+        let brought = news.into_iter().try_for_each(|(resource, news)| self.bring(&resource, news));
         self.tables.clear();
-        if any {
-            self.journal.clear()?;
-        }
-        Ok(())
+        self.journal_needed |= brought.is_err();
+        brought?;
+        if any && !self.journal_needed { self.journal.clear() } else { Ok(()) }
+    }
+
+    fn bring(&mut self, resource: &Resource, news: Vec<(Digest, Entry)>) -> Result<()> {
+        self.table(resource)?;
+        let table = self.tables.remove(resource).unwrap_or_default();
+        let path = target::snapshot(&self.folder, resource);
+        let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
+        snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
+            .or_stop(Exit::GivenUp, || failed(&path))
     }
 }
 
 /// What is known of a resource's payloads, read without lock or change, for a look ahead.
-pub fn peek(state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
+pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
-    let table = snapshot::read(&target::snapshot(&folder, resource), data_url, &resource.to_string())?;
-    let batches = journal::read(&folder.join(JOURNAL))?.batches;
+    let table = snapshot::read(disk, &target::snapshot(&folder, resource), data_url, &resource.to_string())?;
+    let batches = journal::read(disk, &folder.join(JOURNAL))?.batches;
     Ok(table.with(by_resource(batches).remove(resource).unwrap_or_default()))
 }
 
-fn by_resource(batches: Vec<Batch>) -> FxHashMap<Resource, Vec<(Digest, Entry)>> {
-    let mut news: FxHashMap<Resource, Vec<(Digest, Entry)>> = FxHashMap::default();
+fn failed(snapshot: &Path) -> String {
+    format!("cannot write the state file {}", snapshot.display())
+}
+
+fn by_resource(batches: Vec<Batch>) -> News {
+    let mut news = News::new();
     for batch in batches {
         if let Some(resource) = Resource::from_path(&batch.resource) {
             news.entry(resource).or_default().extend(batch.entries);
@@ -123,6 +167,7 @@ fn by_resource(batches: Vec<Batch>) -> FxHashMap<Resource, Vec<(Digest, Entry)>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::System;
 
     const URL: &str = "http://localhost/data/v3";
 
@@ -142,13 +187,13 @@ mod tests {
     fn what_was_flushed_survives_a_run_that_never_settled() {
         let dir = dir("kill");
         let students = Resource::new("ed-fi", "students");
-        let mut history = History::open(&dir, URL, &mut quiet).unwrap();
+        let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         history.record(&students, &[(Digest([1; 16]), entry(201))]);
-        history.flush().unwrap();
+        history.flush(Instant::now()).unwrap();
         history.record(&students, &[(Digest([2; 16]), entry(201))]);
         drop(history);
-        assert_eq!(peek(&dir, URL, &students).unwrap().len(), 1, "a look ahead sees the journal");
-        let mut history = History::open(&dir, URL, &mut quiet).unwrap();
+        assert_eq!(peek(&System, &dir, URL, &students).unwrap().len(), 1, "a look ahead sees the journal");
+        let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(201)));
         assert_eq!(history.table(&students).unwrap().get(&Digest([2; 16])), None);
         std::fs::remove_dir_all(dir).unwrap();
@@ -158,7 +203,7 @@ mod tests {
     fn what_is_recorded_counts_from_the_next_tier_on() {
         let dir = dir("settle");
         let students = Resource::new("ed-fi", "students");
-        let mut history = History::open(&dir, URL, &mut quiet).unwrap();
+        let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         let before = history.table(&students).unwrap();
         history.record(&students, &[(Digest([1; 16]), entry(400))]);
         assert!(before.is_empty());
@@ -166,7 +211,7 @@ mod tests {
         history.record(&students, &[(Digest([1; 16]), entry(200))]);
         history.settle().unwrap();
         assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(200)));
-        assert_eq!(journal::read(&target::folder(&dir, URL).join(JOURNAL)).unwrap().batches, []);
+        assert_eq!(journal::read(&System, &target::folder(&dir, URL).join(JOURNAL)).unwrap().batches, []);
         std::fs::remove_dir_all(dir).unwrap();
     }
 
@@ -174,11 +219,11 @@ mod tests {
     fn two_targets_in_one_folder_know_nothing_of_each_other() {
         let dir = dir("targets");
         let students = Resource::new("ed-fi", "students");
-        let mut history = History::open(&dir, URL, &mut quiet).unwrap();
+        let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         history.record(&students, &[(Digest([1; 16]), entry(201))]);
         history.settle().unwrap();
-        assert!(peek(&dir, "http://localhost/data/v3/2026", &students).unwrap().is_empty());
-        assert!(peek(&dir, URL, &Resource::new("tpdm", "students")).unwrap().is_empty(), "nor do namespaces");
+        assert!(peek(&System, &dir, "http://localhost/data/v3/2026", &students).unwrap().is_empty());
+        assert!(peek(&System, &dir, URL, &Resource::new("tpdm", "students")).unwrap().is_empty(), "nor do namespaces");
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::prepare::prepare;
 use crate::config::Config;
+use crate::disk::System;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -72,7 +73,7 @@ fn rows(
     interrupt: &Interrupt,
 ) -> Result<Vec<Row>> {
     let known = |job: &Job| {
-        let table = state::peek(&config.state_dir, target, &job.turn.resource)?;
+        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource)?;
         Ok(Known::new(Arc::new(table)))
     };
     let known = tier.jobs.iter().map(known).collect::<Result<Vec<_>>>()?;

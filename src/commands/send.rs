@@ -8,6 +8,7 @@ use jiff::Zoned;
 use super::prepare::prepare;
 use crate::books::Books;
 use crate::config::{Config, Level};
+use crate::disk::System;
 use crate::door::Door;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
@@ -33,7 +34,8 @@ pub fn run(
     let prepared = prepare(config, selector, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
-    let history = History::open(&config.state_dir, &api.urls().data, &mut |text| observer.log(Level::Warning, &text))?;
+    let mut warn = |text: String| observer.log(Level::Warning, &text);
+    let history = History::open(Box::new(System), &config.state_dir, &api.urls().data, &mut warn)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.connection.pool_size)
         .build()

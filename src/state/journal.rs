@@ -6,18 +6,17 @@
 //! body  = resource, [(digest, at, status), …]
 //! ```
 //!
-//! A frame is written with one call. What follows the last whole frame is the torn end of a write that was cut off by a kill or a power
-//! cut; it is dropped, and what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
+//! What follows the last whole frame is the torn end of a write that was cut off by a kill, a full disk or a power cut; it is dropped, and
+//! what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::table::Entry;
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -54,27 +53,34 @@ pub struct Contents {
 
 /// An open journal, written to by one thread.
 pub struct Journal {
-    file: File,
+    file: Box<dyn Appending>,
     path: PathBuf,
     unwritten: Vec<u8>,
+    /// The length of head and whole frames in the file.
+    whole: u64,
+    /// Whether a write failed, so that part of a frame may follow them.
+    torn: bool,
+    /// Whether something was written since the last sync.
+    unsynced: bool,
+    /// Whether a sync failed. What was written before it may be lost, and then nothing behind it is found again either.
+    doubtful: bool,
 }
 
 impl Journal {
-    /// Opens or makes the file and cuts off its torn end. The caller holds the target's lock.
-    pub fn open(path: &Path) -> Result<(Journal, Contents)> {
-        let contents = read(path)?;
-        let open = || -> std::io::Result<File> {
-            let mut file = disk::private().create(true).truncate(false).write(true).open(path)?;
-            file.set_len(contents.whole)?;
-            file.seek(SeekFrom::Start(contents.whole))?;
+    /// Opens or makes the file. The caller holds the target's lock, brings what it held into snapshots, and then [clears](Journal::clear) it.
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<(Journal, Contents)> {
+        let contents = read(disk, path)?;
+        let open = || {
             if contents.whole == 0 {
-                file.write_all(HEAD)?;
+                disk::replace_on(disk, path, HEAD, Readers::Owner)?;
             }
-            file.sync_all()?;
-            Ok(file)
+            disk.open(path, Readers::Owner)
         };
-        let file = open().or_stop(Exit::GivenUp, || failed(path))?;
-        Ok((Journal { file, path: path.into(), unwritten: Vec::new() }, contents))
+        let file = open().or_stop(Exit::Usage, || failed(path))?;
+        let whole = contents.whole.max(HEAD.len() as u64);
+        let torn = contents.torn > 0;
+        let (unwritten, unsynced, doubtful) = Default::default();
+        Ok((Journal { file, path: path.into(), unwritten, whole, torn, unsynced, doubtful }, contents))
     }
 
     /// Adds a batch; [`Journal::flush`] hands it to the system.
@@ -89,40 +95,64 @@ impl Journal {
         self.unwritten[start..start + FRAME_HEAD].copy_from_slice(&head);
     }
 
-    /// Writes what was appended: from here on a kill does not lose it.
+    /// Writes what was appended: from here on a kill does not lose it. After an error it can be called again.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.write_all(&self.unwritten).or_stop(Exit::GivenUp, || failed(&self.path))?;
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        self.write().or_stop(Exit::GivenUp, || failed(&self.path))
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.whole)?;
+        }
+        (self.torn, self.unsynced) = (true, true);
+        self.file.write(&self.unwritten)?;
+        self.torn = false;
+        self.whole += self.unwritten.len() as u64;
         self.unwritten.clear();
         Ok(())
     }
 
+    /// Makes safe what was flushed: from here on a power cut does not lose it. Once this failed, it fails for good.
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = match (self.doubtful, self.unsynced) {
+            (true, _) => Err(io::Error::other("a sync of it failed before")),
+            (false, true) => self.file.sync(),
+            (false, false) => Ok(()),
+        };
+        self.doubtful = synced.is_err();
+        self.unsynced = self.doubtful;
+        synced.or_stop(Exit::GivenUp, || failed(&self.path))
+    }
+
     /// Empties the file, once snapshots hold what it held.
     pub fn clear(&mut self) -> Result<()> {
-        self.unwritten.clear();
         let end = HEAD.len() as u64;
-        self.file
-            .set_len(end)
-            .and_then(|()| self.file.seek(SeekFrom::Start(end)))
-            .and_then(|_| self.file.sync_all())
-            .or_stop(Exit::GivenUp, || failed(&self.path))
+        if self.whole == end && !self.torn {
+            return Ok(());
+        }
+        self.unwritten.clear();
+        self.file.set_len(end).or_stop(Exit::GivenUp, || failed(&self.path))?;
+        (self.whole, self.torn, self.unsynced) = (end, false, true);
+        self.sync()
     }
 }
 
 /// Reads a journal without changing it; one that does not exist is empty.
-pub fn read(path: &Path) -> Result<Contents> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Err(e) if e.kind() != ErrorKind::NotFound => {
-            Err(Error::usage(format!("cannot read the journal {}", path.display())).because(e))
-        }
-        _ => parse(&bytes).ok_or_else(|| {
-            Error::usage(format!(
-                "{} is not a journal of this version of lightbeam; it was left as it is. Put it elsewhere to go on: \
-                 what it tells of is then sent again",
-                path.display()
-            ))
-        }),
-    }
+pub fn read(disk: &dyn Disk, path: &Path) -> Result<Contents> {
+    let bytes = match disk.read(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        other => other.or_stop(Exit::Usage, || format!("cannot read the journal {}", path.display()))?,
+    };
+    parse(&bytes).ok_or_else(|| {
+        Error::usage(format!(
+            "{} is not a journal of this version of lightbeam; it was left as it is. Put it elsewhere to go on: \
+             what it tells of is then sent again",
+            path.display()
+        ))
+    })
 }
 
 fn failed(path: &Path) -> String {
@@ -137,7 +167,7 @@ fn frame_head(body: &[u8]) -> [u8; FRAME_HEAD] {
 }
 
 /// The whole frames in a file's bytes; `None` if it is no journal of this version.
-fn parse(bytes: &[u8]) -> Option<Contents> {
+pub fn parse(bytes: &[u8]) -> Option<Contents> {
     if HEAD.starts_with(bytes) && bytes.len() < HEAD.len() {
         return Some(Contents { batches: Vec::new(), whole: 0, torn: bytes.len() as u64 });
     }
@@ -167,6 +197,7 @@ fn frame(bytes: &[u8]) -> Option<(Batch, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::System;
 
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("lightbeam-journal-{}-{name}", std::process::id()))
@@ -183,25 +214,25 @@ mod tests {
     #[test]
     fn what_was_flushed_is_there_after_reopening_and_gone_after_clearing() {
         let path = path("reopen");
-        let (mut journal, empty) = Journal::open(&path).unwrap();
+        let (mut journal, empty) = Journal::open(&System, &path).unwrap();
         assert_eq!(empty.batches, []);
         journal.append("ed-fi/students", &entries(2));
         journal.append("ed-fi/schools", &entries(1));
         journal.flush().unwrap();
         journal.append("ed-fi/never", &entries(1));
         drop(journal);
-        let (mut journal, contents) = Journal::open(&path).unwrap();
+        let (mut journal, contents) = Journal::open(&System, &path).unwrap();
         assert_eq!(resources(&contents), ["ed-fi/students", "ed-fi/schools"]);
         assert_eq!(contents.batches[0].entries, entries(2));
         journal.clear().unwrap();
-        assert_eq!(read(&path).unwrap().batches, []);
+        assert_eq!(read(&System, &path).unwrap().batches, []);
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_file_cut_anywhere_keeps_every_whole_frame_and_can_be_appended_to() {
         let path = path("torn");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&System, &path).unwrap();
         journal.append("a", &entries(1));
         journal.flush().unwrap();
         let first = std::fs::metadata(&path).unwrap().len() as usize;
@@ -210,11 +241,11 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for end in 0..bytes.len() {
             std::fs::write(&path, &bytes[..end]).unwrap();
-            let (mut journal, contents) = Journal::open(&path).unwrap();
+            let (mut journal, contents) = Journal::open(&System, &path).unwrap();
             assert_eq!(resources(&contents), if end < first { vec![] } else { vec!["a"] }, "cut at {end}");
             journal.append("c", &entries(1));
             journal.flush().unwrap();
-            assert_eq!(resources(&read(&path).unwrap()).last(), Some(&"c"), "cut at {end}");
+            assert_eq!(resources(&read(&System, &path).unwrap()).last(), Some(&"c"), "cut at {end}");
         }
         std::fs::remove_file(path).unwrap();
     }
@@ -222,7 +253,7 @@ mod tests {
     #[test]
     fn a_changed_byte_ends_what_is_believed() {
         let path = path("changed");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&System, &path).unwrap();
         journal.append("a", &entries(1));
         journal.flush().unwrap();
         let bytes = std::fs::read(&path).unwrap();
@@ -238,7 +269,7 @@ mod tests {
     fn a_foreign_file_is_named_and_left_alone() {
         let path = path("foreign");
         std::fs::write(&path, "something of somebody else").unwrap();
-        let message = Journal::open(&path).err().unwrap().to_string();
+        let message = Journal::open(&System, &path).err().unwrap().to_string();
         assert!(message.contains(&path.display().to_string()) && message.contains("Put it elsewhere"), "{message}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "something of somebody else");
         std::fs::remove_file(path).unwrap();

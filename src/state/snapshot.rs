@@ -8,14 +8,14 @@
 //! The version changes whenever the body does; an unknown one is an error, never a guess. Target and resource are in the file so that
 //! one that was copied or renamed to another place is noticed.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
 use crate::digest::Digest;
-use crate::disk::{self, Readers};
+use crate::disk::{self, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -33,13 +33,13 @@ struct Body<'a> {
 }
 
 /// Writes the table of a resource of a target in place of what was there.
-pub fn write(path: &Path, target: &str, resource: &str, table: &Table) -> Result<()> {
-    disk::replace(path, &encode(target, resource, table), Readers::Owner)
+pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
+    disk::replace_on(disk, path, &encode(target, resource, table), Readers::Owner)
 }
 
 /// Reads the table of a resource of a target; an empty one if there is no file yet.
-pub fn read(path: &Path, target: &str, resource: &str) -> Result<Table> {
-    let bytes = match std::fs::read(path) {
+pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Result<Table> {
+    let bytes = match disk.read(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Table::default()),
         other => other.or_stop(Exit::Usage, || format!("cannot read the state file {}", path.display()))?,
     };
@@ -67,7 +67,7 @@ fn encode(target: &str, resource: &str, table: &Table) -> Vec<u8> {
 }
 
 /// The table in a file's bytes, or what is wrong with them, to be put behind the file's name.
-fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, String> {
+pub fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("is not lightbeam's")?;
     let (&version, rest) = rest.split_first().ok_or("is cut short")?;
     if version != VERSION {

@@ -34,9 +34,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a target's folder, which is made if need be; an error with exit code 5 tells who holds it.
+    /// Takes the lock of a target's folder; an error with exit code 5 tells who holds it.
     pub fn take(folder: &Path, data_url: &str) -> Result<Lock> {
-        disk::make_folder(folder)?;
         let path = folder.join("lock");
         let cannot = || format!("cannot lock the state of {data_url} in {}", path.display());
         let mut options = disk::private();
@@ -56,9 +55,9 @@ impl Lock {
             Err(TryLockError::Error(e)) => return Err(Error::new(Exit::Usage, cannot()).because(e)),
         }
         let note = format!("process {}, since {}\n", std::process::id(), jiff::Zoned::now().strftime("%F %T %Z"));
-        file.set_len(0)
-            .and_then(|()| file.rewind())
+        file.rewind()
             .and_then(|()| file.write_all(note.as_bytes()))
+            .and_then(|()| file.set_len(note.len() as u64))
             .or_stop(Exit::Usage, cannot)?;
         Ok(Lock { _file: file })
     }
@@ -85,6 +84,7 @@ mod tests {
     #[test]
     fn a_second_run_is_told_who_holds_the_lock_until_the_first_ends() {
         let dir = std::env::temp_dir().join(format!("lightbeam-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
         let first = Lock::take(&dir, "http://localhost/data").unwrap();
         let refused = Lock::take(&dir, "http://localhost/data").unwrap_err();
         assert_eq!(refused.exit(), Exit::Locked);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use lightbeam::digest::Digest;
+use lightbeam::disk::System;
 use lightbeam::resource::Resource;
 use lightbeam::state::History;
 use lightbeam::state::table::Entry;
@@ -56,7 +57,8 @@ impl Folder {
     /// Makes the state of a run in which the API at `url` accepted everything.
     pub fn know_all(&self, url: &str) {
         let target = format!("{url}/data/v3");
-        let mut history = History::open(&self.0.join("state"), &target, &mut |_| ()).expect("a new history");
+        let mut history =
+            History::open(Box::new(System), &self.0.join("state"), &target, &mut |_| ()).expect("a new history");
         let entry = Entry { at: 1_700_000_000, status: 201 };
         for resource in RESOURCES {
             let text = fs::read(self.data().join(format!("{resource}.jsonl"))).expect("a data file");

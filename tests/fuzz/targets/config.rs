@@ -1,0 +1,20 @@
+//! Configurations: whatever the text, a configuration or an error that names the file; the secret is not shown.
+
+#![no_main]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use lightbeam::config::{Given, Secret, parse};
+
+fuzz_target!(|text: &str| {
+    let env = |name: &str| name.starts_with(char::is_uppercase).then(|| "fr0m-outside".to_string());
+    let given = Given { params: BTreeMap::new(), sets: &[], env: &env, year: 2026 };
+    match parse(Path::new("lightbeam.yaml"), text, &given) {
+        Ok((config, _)) => {
+            assert_eq!(format!("{:?}", config.api.client_secret), format!("{:?}", Secret::new("something else")));
+        }
+        Err(error) => assert!(error.to_string().contains("lightbeam.yaml"), "{error}"),
+    }
+});

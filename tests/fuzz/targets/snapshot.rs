@@ -1,0 +1,18 @@
+//! State files: a wrong one is an error, and of a right one every payload is found.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use lightbeam::state::snapshot::decode;
+
+fuzz_target!(|bytes: &[u8]| {
+    // As it comes, and behind a right head and beginning, with a right checksum.
+    let mut sealed = [b"LBSTATE\n\x01\x01t\x01r", bytes].concat();
+    sealed.extend_from_slice(&blake3::hash(&sealed).as_bytes()[..8]);
+    for file in [bytes, &sealed] {
+        if let Ok(table) = decode(file, "t", "r") {
+            let (digests, ..) = table.columns();
+            assert!(digests.iter().all(|digest| table.get(digest).is_some()));
+        }
+    }
+});
