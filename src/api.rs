@@ -1,12 +1,13 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`session`] keeps
-//! the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
+//! comes back, [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps the workers
+//! together when the API is not well. [`session`] keeps the one token of a run. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
 //! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
+pub mod gate;
 pub mod metadata;
 pub mod openapi;
 pub mod reply;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 use self::cache::Cache;
 use self::dependencies::Dependency;
+use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
 use self::retry::Policy;
 use self::send::Sent;
@@ -58,7 +60,9 @@ impl Api {
     /// as one (exit 4).
     pub fn connect(config: &Config, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let http = Http::new(&config.connection, &urls::base(&config.api)?);
-        let wire = Wire::new(Box::new(http), Policy::new(&config.connection), interrupt);
+        let connection = &config.connection;
+        let limits = Limits { ceiling: connection.pool_size, adaptive: connection.adaptive, rate: connection.rate };
+        let wire = Wire::new(Box::new(http), Policy::new(connection), limits, interrupt);
         Api::over(wire, config, warn)
     }
 
@@ -120,6 +124,11 @@ impl Api {
     /// Asks for a token, so that a refused login shows before anything is read or sent.
     pub fn login(&self) -> Result<()> {
         self.session.bearer(&self.wire).map(drop)
+    }
+
+    /// For what the run has to wait, as sentences for people; each is told once.
+    pub fn waits(&self) -> Vec<String> {
+        self.wire.gate.told()
     }
 
     /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the
@@ -194,6 +203,8 @@ mod tests {
             api: testing::api("https://example.com/api"),
             connection: Connection {
                 pool_size: 8,
+                adaptive: true,
+                rate: None,
                 timeout: Duration::from_secs(60),
                 num_retries: 0,
                 backoff_factor: 1.5,

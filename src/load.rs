@@ -13,6 +13,7 @@ use crate::api::send::Settled;
 use crate::api::transport::http::Uri;
 use crate::books::Books;
 use crate::clock;
+use crate::config::Level;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -169,6 +170,7 @@ impl Load<'_> {
                 News::Parked(payload) => parked.push(payload),
             }
         }
+        self.api.waits().iter().for_each(|wait| desk.observer.log(Level::Warning, wait));
         desk.observer.progress(desk.books.progress());
     }
 

@@ -113,15 +113,21 @@ impl Session {
     /// Asks for the next token, with all patience of the policy.
     fn renewed(&self, wire: &Wire, before: Option<&Bearer>) -> Result<Bearer> {
         let mut since = (wire.clock)();
+        let interrupted = |exit| Error::new(exit, "interrupted while asking for a token");
         let exchange = wire.patiently(
             || {
+                wire.gate.rest(wire).map_err(interrupted)?;
                 since = (wire.clock)();
                 Ok::<Answer, Error>(wire.once(&request::token(&self.url, &self.login)))
             },
-            |_, _| (),
+            |answer, delay| {
+                let (said, delay) = (in_words(answer), delay.as_secs_f64());
+                wire.gate.tell(format!("no token from {} ({said}): asking again in {delay:.1} s", self.url));
+                true
+            },
         )?;
         match exchange.interrupted {
-            Some(exit) => Err(Error::new(exit, "interrupted while asking for a token")),
+            Some(exit) => Err(interrupted(exit)),
             None => Ok(self.set(self.token(&exchange.answer, since, before)?)),
         }
     }

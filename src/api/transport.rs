@@ -208,6 +208,8 @@ mod tests {
     fn connection() -> Connection {
         Connection {
             pool_size: 8,
+            adaptive: true,
+            rate: None,
             timeout: Duration::from_secs(60),
             num_retries: 0,
             backoff_factor: 1.0,

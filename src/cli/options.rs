@@ -35,6 +35,7 @@ pub enum Id {
     Wipe,
     ResultsFile,
     PartialOk,
+    Rate,
     LogFormat,
     NoProgress,
     Quiet,
@@ -193,6 +194,8 @@ static OPTIONS: &[Opt] = &[
         "Write what happened to FILE, as JSON."),
     opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, SEND,
         "Exit 0, not 3, where only some payloads failed."),
+    opt(Id::Rate, &[], &["rate"], Takes::One("N"), SEND,
+        "Send at most N requests a second, as `connection.rate` does."),
 
     opt(Id::LogFormat, &[], &["log-format"], Takes::One("text|json"), TELLING,
         "How lines of the log are written; text unless told."),
