@@ -1,13 +1,14 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`login`] asks
-//! for a token, [`session`] keeps the one token of a run, and [`token_file`] that of the run before. [`urls`], [`dependencies`] and
-//! [`openapi`] read the API's own documents, which [`metadata`]
+//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
+//! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
+//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
 //! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
+pub mod gate;
 pub mod login;
 pub mod metadata;
 pub mod openapi;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 use self::cache::Cache;
 use self::dependencies::Dependency;
+use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
 use self::request::Post;
 use self::retry::Policy;
@@ -74,12 +76,14 @@ impl Api {
     /// Errors: a configuration that does not fit the API (exit 2); an API that cannot be reached or does not answer
     /// as one (exit 4).
     pub fn connect(config: &Config, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> Result<Api> {
-        let http = Http::new(&config.connection, warn)?;
-        if !config.connection.verify_ssl {
+        let connection = &config.connection;
+        let http = Http::new(connection, warn)?;
+        if !connection.verify_ssl {
             let risk = "anybody on the way to the API can read and change what is sent, key and secret included";
             warn(format!("certificates are not verified (connection.verify_ssl is false): {risk}"));
         }
-        let wire = Wire::new(Box::new(http), Policy::new(&config.connection), interrupt);
+        let limits = Limits { ceiling: connection.pool_size, adaptive: connection.adaptive, rate: connection.rate };
+        let wire = Wire::new(Box::new(http), Policy::new(connection), limits, interrupt);
         Api::over(wire, config, warn)
     }
 
@@ -155,6 +159,11 @@ impl Api {
     /// What is odd about the token since this was asked last; each is told once.
     pub fn warnings(&self) -> Vec<String> {
         self.session.warnings()
+    }
+
+    /// For what the run has to wait, as sentences for people; each is told once.
+    pub fn waits(&self) -> Vec<String> {
+        self.wire.gate.told()
     }
 
     /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the

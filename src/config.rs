@@ -178,8 +178,12 @@ impl Mode {
 /// How the API is asked.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Requests at the same time.
+    /// The most requests at the same time.
     pub pool_size: usize,
+    /// Fewer at the same time while the API is slow or refuses.
+    pub adaptive: bool,
+    /// The most requests a second.
+    pub rate: Option<u32>,
     /// The limit of each request, from connecting to the last byte of the answer.
     pub timeout: Duration,
     /// How often a request is repeated after the first try.

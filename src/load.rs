@@ -210,6 +210,7 @@ impl Load<'_> {
             }
         }
         self.api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
+        self.api.waits().iter().for_each(|wait| desk.observer.log(Level::Warning, wait));
         desk.observer.progress(desk.books.progress());
     }
 

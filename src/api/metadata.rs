@@ -81,6 +81,7 @@ impl Metadata<'_> {
                 "no answer for {what} at {url} ({said}); asking again in {:.1} s",
                 delay.as_secs_f64()
             ));
+            true
         };
         let exchange = wire.patiently(|| Ok::<Answer, Error>(wire.once(&request::get(url, None, most))), told)?;
         match exchange.interrupted {

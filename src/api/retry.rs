@@ -11,6 +11,9 @@ use crate::config::Connection;
 /// The delay before the first repetition, before jitter.
 const FIRST: Duration = Duration::from_millis(500);
 
+/// How long all workers rest where the API was well a moment ago: most likely they were too many for it.
+const FIRST_REST: Duration = Duration::from_millis(100);
+
 /// No delay of our own is longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -62,11 +65,21 @@ impl Policy {
         if !worth_it || repeated >= self.num_retries {
             return Next::Final;
         }
-        let asked_for = answer.as_ref().ok().and_then(|reply| retry_after(reply, now)).filter(|wait| !wait.is_zero());
-        Next::After(match asked_for {
-            Some(wait) => wait.min(LONGEST_ASKED_FOR),
-            None => self.backoff(repeated).mul_f64(0.5 + jitter / 2.0),
+        let asked_for = answer.as_ref().ok().and_then(|reply| retry_after(reply, now));
+        Next::After(obeyed(asked_for).unwrap_or_else(|| self.spread(repeated, jitter)))
+    }
+
+    /// How long all workers rest, given how often they did so since the API was last well, and for how long it asks to be left alone. Together
+    /// with a short first rest, the pool as a whole waits as one request does.
+    pub fn rest(&self, rested: u32, asked_for: Option<Duration>, jitter: f64) -> Duration {
+        obeyed(asked_for).unwrap_or_else(|| match rested {
+            0 => FIRST_REST,
+            _ => self.spread(rested - 1, jitter),
         })
+    }
+
+    fn spread(&self, repeated: u32, jitter: f64) -> Duration {
+        self.backoff(repeated).mul_f64(0.5 + jitter / 2.0)
     }
 
     fn backoff(&self, repeated: u32) -> Duration {
@@ -74,6 +87,11 @@ impl Policy {
         // Not a number fails the comparison and takes the longest delay.
         if (0.0..LONGEST.as_secs_f64()).contains(&seconds) { Duration::from_secs_f64(seconds) } else { LONGEST }
     }
+}
+
+/// What is obeyed of a `Retry-After`.
+fn obeyed(asked_for: Option<Duration>) -> Option<Duration> {
+    asked_for.filter(|wait| !wait.is_zero()).map(|wait| wait.min(LONGEST_ASKED_FOR))
 }
 
 #[cfg(test)]
@@ -158,6 +176,14 @@ mod tests {
         assert_eq!(decide(&policy(), 10, &status(503), 0.0), Next::Final);
         let none = Policy { num_retries: 0, ..policy() };
         assert_eq!(decide(&none, 0, &broken(Kind::Cut), 0.0), Next::Final);
+    }
+
+    #[test]
+    fn the_pool_rests_as_one_request_waits() {
+        let rests: Vec<_> = (0..5).map(|rested| policy().rest(rested, None, 1.0).as_millis()).collect();
+        assert_eq!(rests, [100, 500, 750, 1125, 1687]);
+        let asked = |seconds| policy().rest(3, Some(Duration::from_secs(seconds)), 1.0).as_millis();
+        assert_eq!([asked(7), asked(86_400), asked(0)], [7_000, 300_000, 1_125]);
     }
 
     #[test]

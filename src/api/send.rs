@@ -1,5 +1,7 @@
 //! Sends one payload until its fate is known.
 
+use super::gate::Asked;
+use super::gate::health::Ordeal;
 use super::refusal::Refusal;
 use super::reply::refusal;
 use super::request::{self, Post};
@@ -42,10 +44,22 @@ pub enum Settled {
 /// Posts a payload, with all patience of the policy.
 ///
 /// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
-/// is refused, no token can be had, or the API refuses a token that it has just given.
+/// is refused, no token can be had, the API refuses a token that it has just given, or fails as a whole.
 pub fn send(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Sent> {
-    match wire.patiently(|| authorized(wire, session, post), |_, _| ()) {
-        Ok(exchange) => Ok(Sent { attempts: exchange.attempts, settled: settle(exchange, &wire.policy.statuses) }),
+    let mut ordeal = Ordeal::default();
+    let exchange = wire.patiently(
+        || wire.gate.pass(wire, &mut ordeal, || authorized(wire, session, post)),
+        |_, _| wire.gate.is_open(),
+    );
+    match exchange {
+        Ok(exchange) => {
+            let (attempts, interrupted) = (exchange.attempts, exchange.interrupted.is_some());
+            let settled = settle(&exchange, &wire.policy.statuses);
+            if matches!(settled, Settled::NoAnswer { .. }) && !interrupted {
+                wire.gate.spent(&ordeal, &exchange.answer)?;
+            }
+            Ok(Sent { attempts, settled })
+        }
         Err(error) if matches!(error.exit(), Exit::Interrupted | Exit::Terminated) => {
             Ok(Sent { attempts: 0, settled: Settled::NoAnswer { status: None, reason: error.to_string() } })
         }
@@ -54,15 +68,16 @@ pub fn send(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Sent> {
 }
 
 /// One attempt: the answer to a request whose token the API took.
-fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Answer> {
+fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Asked> {
     /// Tokens that live shorter than a request takes end even this patience.
     const TOKENS: usize = 5;
     let mut bearer = session.bearer(wire)?;
     let mut first_refusal = None;
     for _ in 0..TOKENS {
+        let began = (wire.clock)();
         let answer = wire.once(&request::post(post, &bearer.header));
         if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
-            return Ok(answer);
+            return Ok(Asked { began, answer });
         }
         let now = (wire.clock)();
         // A worker can be given a token that another one got before its own was refused, and a token can end on its
@@ -89,13 +104,15 @@ fn unwelcome(url: &Uri, answer: &Answer) -> Error {
 }
 
 /// What the last answer means. `listed` are the statuses that are repeated, none of which is a final no.
-fn settle(exchange: Exchange, listed: &[u16]) -> Settled {
-    let reply = match exchange.answer {
+fn settle(exchange: &Exchange, listed: &[u16]) -> Settled {
+    let reply = match &exchange.answer {
         Ok(reply) if reply.accepted() => return Settled::Accepted { status: reply.status },
         Ok(reply) => reply,
-        Err(broken) => return Settled::NoAnswer { status: None, reason: noted(broken.text, exchange.interrupted) },
+        Err(broken) => {
+            return Settled::NoAnswer { status: None, reason: noted(broken.text.clone(), exchange.interrupted) };
+        }
     };
-    let refusal = refusal(&reply);
+    let refusal = refusal(reply);
     match reply.status {
         status if listed.contains(&status) || matches!(status, 408 | 429 | 500..) => {
             Settled::NoAnswer { status: Some(status), reason: noted(refusal.text(), exchange.interrupted) }
@@ -106,6 +123,7 @@ fn settle(exchange: Exchange, listed: &[u16]) -> Settled {
 
 fn noted(reason: String, interrupted: Option<Exit>) -> String {
     match interrupted {
+        Some(Exit::GivenUp) => format!("given up while waiting to send it again, after: {reason}"),
         Some(_) => format!("interrupted while waiting to send it again, after: {reason}"),
         None => reason,
     }

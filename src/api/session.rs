@@ -54,8 +54,13 @@ pub struct Session {
     renewing: Mutex<Option<Failed>>,
 }
 
-/// The key has too many tokens.
-struct TooMany(Answer);
+/// Why asking for a token ended before its answer was to be read.
+enum NotNow {
+    /// The key has too many tokens.
+    TooMany(Answer),
+    /// Somebody wants the program to end.
+    Interrupted(Exit),
+}
 
 /// How a renewal failed.
 struct Failed {
@@ -176,21 +181,28 @@ impl Session {
         let mut waited = Duration::ZERO;
         loop {
             let ask = || {
+                wire.gate.rest(wire).map_err(NotNow::Interrupted)?;
                 since = (wire.clock)();
                 match login.ask(wire) {
-                    Ok(reply) if too_many(&reply) => Err(TooMany(Ok(reply))),
+                    Ok(reply) if too_many(&reply) => Err(NotNow::TooMany(Ok(reply))),
                     answer => Ok(answer),
                 }
             };
-            let interrupted = match wire.patiently(ask, |_, _| ()) {
+            let told = |answer: &Answer, delay: Duration| {
+                let (url, said, delay) = (&self.url, login.said(answer), delay.as_secs_f64());
+                wire.gate.tell(format!("no token from {url} ({said}): asking again in {delay:.1} s"));
+                true
+            };
+            let interrupted = match wire.patiently(ask, told) {
                 Ok(exchange) => match exchange.interrupted {
                     Some(exit) => exit,
                     None => return Ok(self.set(self.token(login, &exchange.answer, since, before)?)),
                 },
-                Err(TooMany(answer)) if !self.wait || waited >= LONGEST_WAIT => {
+                Err(NotNow::Interrupted(exit)) => exit,
+                Err(NotNow::TooMany(answer)) if !self.wait || waited >= LONGEST_WAIT => {
                     return Err(login.refused(&answer));
                 }
-                Err(TooMany(answer)) => {
+                Err(NotNow::TooMany(answer)) => {
                     if waited.is_zero() {
                         let (url, minutes) = (&self.url, LONGEST_WAIT.as_secs() / 60);
                         let said = login.said(&answer);

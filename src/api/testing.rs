@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::gate::Gate;
+use super::gate::limiter::Limits;
 use super::reply::Reply;
 use super::request::Request;
 use super::retry::Policy;
@@ -36,6 +38,8 @@ pub fn api(base_url: &str) -> Api {
 pub fn connection() -> Connection {
     Connection {
         pool_size: 8,
+        adaptive: true,
+        rate: None,
         timeout: Duration::from_secs(60),
         num_retries: 0,
         backoff_factor: 1.0,
@@ -90,19 +94,26 @@ impl<F: Fn(&Request<'_>) -> Answer + Send + Sync> Transport for Played<F> {
     }
 }
 
-/// A stage with the default policy, on which every delay is the shortest possible and passes at once.
+/// A stage with the default policy, on which every delay is the shortest possible and passes at once. Time passes by
+/// delays only.
 pub fn stage(play: impl Fn(&Request<'_>) -> Answer + Send + Sync + 'static) -> Stage {
     let (seen, slept, seconds) = (Arc::default(), Arc::<Mutex<Vec<u64>>>::default(), Arc::<AtomicU64>::default());
     let start = Instant::now();
-    let (sleeper, now) = (slept.clone(), seconds.clone());
+    let (sleeper, passed, now) = (slept.clone(), slept.clone(), seconds.clone());
+    let policy = Policy { num_retries: 10, backoff_factor: 1.5, statuses: vec![429, 500, 502, 503, 504] };
+    let limits = Limits { ceiling: 8, adaptive: true, rate: None };
     let wire = Wire {
         transport: Box::new(Played { play, seen: Arc::clone(&seen) }),
-        policy: Policy { num_retries: 10, backoff_factor: 1.5, statuses: vec![429, 500, 502, 503, 504] },
+        gate: Arc::new(Gate::new(limits, policy.clone())),
+        policy,
         sleep: Box::new(move |delay| {
             sleeper.lock().unwrap().push(delay.as_millis() as u64);
             Ok(())
         }),
-        clock: Box::new(move || start + Duration::from_secs(now.load(Ordering::SeqCst))),
+        clock: Box::new(move || {
+            let slept: u64 = passed.lock().unwrap().iter().sum();
+            start + Duration::from_secs(now.load(Ordering::SeqCst)) + Duration::from_millis(slept)
+        }),
         jitter: || 0.0,
     };
     Stage { wire, seen, slept, seconds }

@@ -2,10 +2,13 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::gate::Gate;
+use super::gate::limiter::Limits;
 use super::reply::refusal;
 use super::request::Request;
 use super::retry::{Next, Policy};
@@ -26,6 +29,8 @@ pub struct Wire {
     pub transport: Box<dyn Transport>,
     /// When they are repeated.
     pub policy: Policy,
+    /// What payloads pass, and where all workers rest.
+    pub gate: Arc<Gate>,
     /// The only sleep of this room.
     pub sleep: Sleep,
     /// The time that tokens age by.
@@ -46,14 +51,13 @@ pub struct Exchange {
 }
 
 impl Wire {
-    /// The wire that real runs use.
-    pub fn new(transport: Box<dyn Transport>, policy: Policy, interrupt: &Interrupt) -> Wire {
-        let interrupt = interrupt.clone();
-        let sleep = move |delay| match clock::sleep(delay, &interrupt) {
-            true => Ok(()),
-            false => Err(interrupt.asked().unwrap_or(Exit::Interrupted)),
-        };
-        Wire { transport, policy, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
+    /// The wire that real runs use. Nobody sleeps on once the gate is shut.
+    pub fn new(transport: Box<dyn Transport>, policy: Policy, limits: Limits, interrupt: &Interrupt) -> Wire {
+        let gate = Arc::new(Gate::new(limits, policy.clone()));
+        let (interrupt, watched) = (interrupt.clone(), gate.clone());
+        let ends = move || interrupt.asked().or_else(|| watched.is_shut().then_some(Exit::GivenUp));
+        let sleep = move |delay| clock::sleep(delay, &ends);
+        Wire { transport, policy, gate, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
     }
 
     /// Asks once.
@@ -61,12 +65,12 @@ impl Wire {
         self.transport.call(request)
     }
 
-    /// Asks until it is accepted or the policy says that the answer is final. `told` hears of every answer that is
-    /// not, with the delay until the next try. An error of `call` ends it at once.
+    /// Asks until it is accepted, the policy says that the answer is final, or `goes_on` says so, which hears of every
+    /// other answer with the delay until the next try. An error of `call` ends it at once.
     pub fn patiently<E>(
         &self,
         mut call: impl FnMut() -> Result<Answer, E>,
-        mut told: impl FnMut(&Answer, Duration),
+        mut goes_on: impl FnMut(&Answer, Duration) -> bool,
     ) -> Result<Exchange, E> {
         let mut attempts = 0;
         loop {
@@ -76,14 +80,11 @@ impl Wire {
                 return Ok(Exchange { answer, attempts, interrupted: None });
             }
             let interrupted = match self.policy.decide(attempts - 1, &answer, Timestamp::now(), (self.jitter)()) {
-                Next::Final => None,
-                Next::After(delay) => {
-                    told(&answer, delay);
-                    match (self.sleep)(delay) {
-                        Ok(()) => continue,
-                        Err(exit) => Some(exit),
-                    }
-                }
+                Next::After(delay) if goes_on(&answer, delay) => match (self.sleep)(delay) {
+                    Ok(()) => continue,
+                    Err(exit) => Some(exit),
+                },
+                Next::Final | Next::After(_) => None,
             };
             return Ok(Exchange { answer, attempts, interrupted });
         }

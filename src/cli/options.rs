@@ -37,6 +37,7 @@ pub enum Id {
     DataDir,
     Rejects,
     PartialOk,
+    Rate,
     LogFormat,
     NoProgress,
     Quiet,
@@ -199,6 +200,8 @@ static OPTIONS: &[Opt] = &[
         "Write what happened to FILE, as JSON."),
     opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, SEND,
         "Exit 0, not 3, where only some payloads failed."),
+    opt(Id::Rate, &[], &["rate"], Takes::One("N"), SEND,
+        "Send at most N requests a second, as `connection.rate` does."),
 
     opt(Id::LogFormat, &[], &["log-format"], Takes::One("text|json"), TELLING,
         "How lines of the log are written; text unless told."),

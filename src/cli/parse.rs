@@ -206,6 +206,10 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
+            Id::Rate => run
+                .config
+                .sets
+                .push(Assignment { key: "connection.rate".into(), value: raw.count(1..=u32::MAX.into())?.to_string() }),
             Id::LogFormat => run.output.log_format = raw.log_format()?,
             Id::NoProgress => run.output.no_progress = true,
             Id::Quiet => run.output.quiet = true,
@@ -319,14 +323,14 @@ mod tests {
     #[test]
     fn every_option_of_a_send_is_understood() {
         let run = send(
-            "send --config-file c --params @p --set a 1 b 2 --set c 3 --selector x,y --exclude z --force \
+            "send --config-file c --params @p --set a 1 b 2 --set c 3 --rate 50 --selector x,y --exclude z --force \
              --older-than 2024-01-01T00:00:00Z --newer-than 2024-01-02T00:00:00Z --resend-status-codes 409,500 \
              --failed --wipe --results-file r.json --partial-ok --log-format json --no-progress --quiet",
         );
         let sets: Vec<_> = run.config.sets.iter().map(|set| format!("{}={}", set.key, set.value)).collect();
         assert_eq!(run.config.file, Some("c".into()));
         assert_eq!(run.config.params, Some(Params::File("p".into())));
-        assert_eq!(sets, ["a=1", "b=2", "c=3"]);
+        assert_eq!(sets, ["a=1", "b=2", "c=3", "connection.rate=50"]);
         assert_eq!(run.selection, Selector::new(Some("x,y"), Some("z")));
         assert_eq!((run.older_than, run.newer_than), (Some(1_704_067_200), Some(1_704_153_600)));
         assert_eq!(run.resend_statuses, [409, 500]);

@@ -18,7 +18,7 @@ pub fn run(args: &SandboxArgs) -> Result<Exit> {
         "An Ed-Fi API in memory answers at {}, with any key and secret.\nIt forgets everything when it ends (ctrl-c).\n",
         sandbox.url()
     ));
-    while clock::sleep(Duration::from_secs(3600), &interrupt) {}
+    while clock::sleep(Duration::from_secs(3600), &|| interrupt.asked()).is_ok() {}
     Ok(Exit::Ok)
 }
 

@@ -97,6 +97,8 @@ fn client_secret(settings: &Settings, given: &Given) -> Result<ClientSecret> {
 fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
     Ok(Connection {
         pool_size: settings.need("connection.pool_size")?,
+        adaptive: settings.need("connection.adaptive")?,
+        rate: settings.get("connection.rate"),
         timeout: Duration::from_secs_f64(settings.need("connection.timeout")?),
         num_retries: settings.need("connection.num_retries")?,
         backoff_factor: settings.need("connection.backoff_factor")?,
@@ -265,6 +267,8 @@ edfi_api:
   client_secret: '0012'
 connection:
   pool_size: 4
+  adaptive: false
+  rate: 250
   timeout: 1.5
   num_retries: 0
   backoff_factor: 1.25
@@ -305,6 +309,7 @@ show_stacktrace: false
         assert_eq!(api.url_values["districtId"], "255901");
         assert_eq!((api.client_id.as_str(), revealed(api).as_str()), ("me", "0012"));
         assert_eq!((connection.pool_size, connection.timeout.as_millis(), connection.num_retries), (4, 1500, 0));
+        assert_eq!((connection.adaptive, connection.rate), (false, Some(250)));
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
         assert!(!connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Warning);
@@ -327,6 +332,7 @@ log_level: ''
         assert_eq!((api.mode, &api.oauth_url, &api.dependencies_url), (None, &None, &None));
         assert_eq!((&api.instance_code, &api.tenant), (&None, &None));
         assert_eq!((connection.pool_size, connection.timeout.as_secs(), connection.num_retries), (8, 60, 10));
+        assert_eq!((connection.adaptive, connection.rate), (true, None));
         assert_eq!(connection.backoff_factor, 1.5);
         assert_eq!(connection.retry_statuses, [429, 500, 502, 503, 504]);
         assert!(connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);

@@ -22,6 +22,7 @@ mod secrets;
 mod sending;
 mod signals;
 mod state;
+mod stress;
 mod stub;
 mod support;
 mod tidy;
