@@ -14,7 +14,6 @@ const LONGEST: usize = 400;
 
 /// The files that may be longer, each with the reason.
 const LONGER: &[(&str, &str)] = &[
-    ("src/api/reply.rs", "one parser with a case for each generation of error bodies"),
     ("src/api/session.rs", "its tests play every way in which a token is had, kept, refused and renewed"),
     ("src/api/transport.rs", "its tests bring a server with and without encryption"),
     ("src/api/urls.rs", "one decision with a case for each generation of the API"),
