@@ -107,7 +107,9 @@ fn an_api_that_goes_away_is_given_up_and_the_next_run_sends_the_rest() {
     let (run, results) = stage.send(&[]);
     run.expect(0);
     assert_eq!((total(&results, "created"), total(&results, "skipped")), (unsent, created));
-    assert_eq!(stage.posts().len() as u64, unsent);
+    // The sandbox that came back does not know the token that the first run kept.
+    let taken = stage.posts().iter().filter(|post| post.status != Some(401)).count();
+    assert_eq!(taken as u64, unsent);
 }
 
 /// An API that answers to each request for data or a token what `answer` says.
