@@ -109,6 +109,7 @@ impl Limiter {
 
     /// A request that was sent at `began` has ended with an answer of an API that is well.
     pub fn answered(&mut self, began: Instant, now: Instant) {
+        let saturated = self.in_flight >= self.limit || self.full.is_some_and(|full| full >= began);
         self.in_flight -= 1;
         if !self.limits.adaptive || self.cut.is_some_and(|cut| began < cut) {
             return;
@@ -119,7 +120,7 @@ impl Limiter {
                 self.hold((load / 2).max(1));
             }
             Some(Verdict::Regardless(load)) => self.hold(load),
-            None if self.full.is_some_and(|full| full >= began) => self.grow(),
+            None if saturated => self.grow(),
             None => {}
         }
     }
@@ -173,14 +174,18 @@ mod tests {
         (0..).take_while(|_| limiter.enter(now) == Turn::Now).count()
     }
 
-    /// Rounds on an API that answers any number at a time after `latency`; the number in flight in each.
+    /// Rounds on an API that answers any number at a time after `latency`, each request sent a moment after it was let in; the number in
+    /// flight in each.
     fn rounds(limiter: &mut Limiter, now: &mut Instant, n: usize, latency: fn(usize) -> u64) -> Vec<usize> {
         let round = |_| {
-            let began = *now;
-            let sent = fill(limiter, began);
-            *now += Duration::from_millis(latency(sent));
-            (0..sent).for_each(|_| limiter.answered(began, *now));
-            sent
+            let mut began = Vec::new();
+            while limiter.enter(*now) == Turn::Now {
+                *now += Duration::from_micros(1);
+                began.push(*now);
+            }
+            *now += Duration::from_millis(latency(began.len()));
+            began.iter().for_each(|began| limiter.answered(*began, *now));
+            began.len()
         };
         (0..n).map(round).collect()
     }
