@@ -76,15 +76,15 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         Err(error) => return Err(error),
     };
     let exit = summary.exit(run.partial_ok);
-    conclude(&summary, exit, run, config, terminal)?;
+    conclude(&summary, exit, run, config)?;
     Ok(exit)
 }
 
 /// Tells how a run ended, on the terminal and in the results file.
-fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config, terminal: &mut Terminal) -> Result<()> {
+fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config) -> Result<()> {
     let results = summary.to_json(config, "send", exit);
     match run.output {
-        Output { log_format: LogFormat::Json, .. } => terminal.summary(&results),
+        Output { log_format: LogFormat::Json, .. } => drop(say(&format!("{results}\n"))),
         Output { quiet: true, .. } => {}
         _ => drop(say(&summary.to_text())),
     }

@@ -77,6 +77,8 @@ pub struct Desk<'a> {
     pub books: Books,
     /// Where refused payloads go, if they are kept.
     pub rejects: Option<Rejects>,
+    /// Whether it was said that the load is stopping.
+    pub told_to_stop: bool,
     /// Who hears of it.
     pub observer: &'a mut dyn Observer,
 }
@@ -115,6 +117,15 @@ impl Load<'_> {
     fn tiers(&self, parked: &mut Vec<Parked>, desk: &mut Desk) -> Result<()> {
         for (number, tier) in self.plan.tiers.iter().enumerate() {
             desk.books.begin(number);
+            let names: Vec<_> = tier.jobs.iter().map(|job| job.turn.resource.name()).collect();
+            let text = format!(
+                "tier {} of {} (order {}): {}",
+                number + 1,
+                self.plan.tiers.len(),
+                tier.order,
+                names.join(", ")
+            );
+            desk.observer.log(Level::Debug, &text);
             self.tier(tier, desk, parked)?;
             let (due, later) = parked.drain(..).partition(|p: &Parked| self.is_due_after(number, p.resource()));
             *parked = later;
@@ -211,6 +222,10 @@ impl Load<'_> {
         }
         self.api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
         self.api.waits().iter().for_each(|wait| desk.observer.log(Level::Warning, wait));
+        if self.interrupt.asked().is_some() && !std::mem::replace(&mut desk.told_to_stop, true) {
+            let text = "stopping as soon as the requests under way are answered; ask again to end at once";
+            desk.observer.log(Level::Warning, text);
+        }
         desk.observer.progress(desk.books.progress());
     }
 

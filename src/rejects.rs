@@ -114,6 +114,16 @@ impl Rejects {
     }
 }
 
+/// What was not put in place is of no use to anybody.
+impl Drop for Rejects {
+    fn drop(&mut self) {
+        for resource in self.drafts.keys() {
+            let _ = fs::remove_file(self.draft(resource, ".jsonl"));
+            let _ = fs::remove_file(self.draft(resource, REASONS));
+        }
+    }
+}
+
 fn settled(file: BufWriter<File>) -> std::io::Result<()> {
     file.into_inner().map_err(|e| e.into_error())?.sync_all()
 }
@@ -176,6 +186,10 @@ mod tests {
             (&serde_json::Value::Null, &"not UTF-8".into())
         );
         Rejects::into(folder.clone()).close(["schools"]).unwrap();
+        let mut abandoned = Rejects::into(folder.clone());
+        abandoned.add("students", &letter(1, Why::Earlier(400))).unwrap();
+        drop(abandoned);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "a run that broke off leaves everything as it was");
         assert!(folder.join("students.jsonl").exists(), "a resource that was not part of the run keeps its letters");
         Rejects::into(folder.clone()).close(["students"]).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);

@@ -165,7 +165,7 @@ impl Summary {
         }
         if total.unsent > 0 {
             lines.push(format!(
-                "{} got no final answer; the next run sends them.",
+                "{} not sent or without a final answer; the next run sends them.",
                 text::counted(total.unsent, "payload")
             ));
         }
@@ -179,9 +179,9 @@ impl Summary {
             lines.push("The counts do not add up: this is a bug in lightbeam, please report it.".into());
         }
         let accepted = total.created + total.updated;
-        let rate = match accepted + total.refused {
+        let rate = match accepted {
             0 => String::new(),
-            sent => format!(", {} a second", text::count((sent as f64 / seconds.max(0.001)) as u64)),
+            _ => format!(", {} a second", text::count((accepted as f64 / seconds.max(0.001)) as u64)),
         };
         let read = text::counted(total.payloads(), "payload");
         lines.push(format!("{read} read, {} accepted, in {seconds:.1} s{rate}.", text::count(accepted)));

@@ -37,13 +37,6 @@ impl Terminal {
         };
         Terminal { format, least, progress: progress.then_some(display) }
     }
-
-    /// Tells machines how a run ended: one JSON line with the results in it.
-    pub fn summary(&self, results: &serde_json::Value) {
-        let now = jiff::Timestamp::now().to_string();
-        let line = serde_json::json!({ "time": now, "level": "INFO", "message": "summary", "results": results });
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
-    }
 }
 
 impl Observer for Terminal {

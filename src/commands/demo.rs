@@ -94,9 +94,10 @@ pub fn run(terminal: &mut Terminal) -> Result<Exit> {
 fn explained(summary: &Summary) -> String {
     let total = summary.total();
     format!(
-        "Each resource waited for those that it refers to. {} payloads are wrong on purpose;\n\
-         the API refused them or lightbeam did, with file, line and reason. Of payloads\n\
-         that stand twice one was sent. A real run would end with exit code {}.\n",
+        "Each resource waited for those that it refers to. {} payloads are wrong on\n\
+         purpose; the API refused them, or lightbeam did, with file, line and reason.\n\
+         Of payloads that stand twice one was sent. A real run would end with exit\n\
+         code {}.\n",
         total.refused,
         summary.exit(false).code()
     )

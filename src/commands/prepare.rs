@@ -30,6 +30,9 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let found = folder::find(&config.data_dir)?;
     let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
+    let urls = api.urls();
+    observer.log(Level::Info, &format!("the API at {} takes data at {}", config.api.base_url, urls.data));
+    observer.log(Level::Debug, &format!("tokens are had at {}", urls.oauth));
     let catalog = catalog(config, selector, &api, &found, observer)?;
     if let Some(pattern) = selector.unknown(catalog.names()).first() {
         return Err(Error::usage(format!(

@@ -49,13 +49,14 @@ pub fn run(
     let load = Load { api, plan, routes, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
-    let mut desk = Desk { history, books: Books::new(plan), rejects, observer };
-    if let Err(error) = load.run(&mut desk) {
-        let _ = stop.set(Stopped { exit: error.exit(), why: error.to_string() });
-    }
-    if let Some(rejects) = desk.rejects.take() {
-        let names = plan.jobs().map(|job| job.turn.resource.name());
-        rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
+    let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
+    match (load.run(&mut desk), desk.rejects.take()) {
+        (Err(error), _) => drop(stop.set(Stopped { exit: error.exit(), why: error.to_string() })),
+        (Ok(()), Some(rejects)) => {
+            let names = plan.jobs().map(|job| job.turn.resource.name());
+            rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
+        }
+        (Ok(()), None) => {}
     }
     desk.observer.finished();
     api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));

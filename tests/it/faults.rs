@@ -152,7 +152,7 @@ fn what_got_no_final_answer_is_unsent_and_just_that_is_sent_by_the_next_run() {
     let (run, results) = stage.send(&["--set", "connection.num_retries", "0"]);
     let run = run.expect(4);
     assert_eq!((total(&results, "created"), total(&results, "unsent"), total(&results, "failed")), (20, 4, 4));
-    assert!(run.out.contains("4 payloads got no final answer; the next run sends them."), "{}", run.out);
+    assert!(run.out.contains("4 payloads not sent or without a final answer; the next run sends them."), "{}", run.out);
 
     let first = stage.posts();
     let refused: BTreeSet<_> = first.iter().filter(|p| p.status == Some(503)).map(|p| &p.body).collect();
