@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test check static bench model
+.PHONY: help demo test check static bench fuzz model
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -22,6 +22,17 @@ check: ## Formatting, lints, documentation and every test
 
 bench: ## Measure speed and memory (about two minutes)
 	cargo bench --bench bench
+
+# No sanitizer: there is no unsafe code to watch, and so the stable compiler will do.
+seconds ?= 10
+fuzz: ## Fuzz whatever is read from disk and from the API (seconds=10 each)
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in $$(cargo fuzz list --fuzz-dir tests/fuzz); do \
+		mkdir -p tests/fuzz/corpus/$$target; \
+		seeds=$$(ls -d tests/fuzz/seeds/$$target fixtures/$${target}s 2>/dev/null); \
+		cargo fuzz run --fuzz-dir tests/fuzz -s none $$target tests/fuzz/corpus/$$target $$seeds -- \
+			-max_total_time=$(seconds) -timeout=10 -print_final_stats=1 || exit 1; \
+	done
 
 # --target must be given, or proc-macros would be linked statically and fail to load.
 static: ## Build a fully static binary and check that it is one

@@ -1,9 +1,13 @@
 //! The lines of data files, in blocks whose size does not grow with the files.
 
+mod stamp;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+
+use stamp::Stamp;
 
 /// Bytes of a block; one line longer than this makes its block as long as itself.
 const BLOCK: usize = 64 * 1024;
@@ -77,6 +81,7 @@ struct Open {
     resource: usize,
     path: Arc<Path>,
     file: File,
+    stamp: Stamp,
     /// Read, but not yet given out: the beginning of a line.
     rest: Vec<u8>,
     /// The number of the next line to be given out, and where in the file it begins.
@@ -100,7 +105,13 @@ impl Iterator for Blocks {
             if let Some(open) = &mut self.open {
                 match open.read_on() {
                     Ok(Some(piece)) => return Some(piece),
-                    Ok(None) => self.open = None,
+                    Ok(None) => {
+                        let changed = open.changed();
+                        self.open = None;
+                        if changed.is_some() {
+                            return changed;
+                        }
+                    }
                     Err(e) => {
                         open.ended = true;
                         return Some(open.flaw(format!("cannot read on; the file from here was not sent: {e}")));
@@ -108,14 +119,12 @@ impl Iterator for Blocks {
                 }
             }
             let (resource, path) = self.files.next()?;
-            match File::open(&path) {
-                Ok(file) => {
-                    self.open = Some(Open { resource, path, file, rest: Vec::new(), line: 1, offset: 0, ended: false });
+            match stamp::open(&path) {
+                Ok((file, stamp)) => {
+                    let rest = Vec::new();
+                    self.open = Some(Open { resource, path, file, stamp, rest, line: 1, offset: 0, ended: false });
                 }
-                Err(e) => {
-                    let message = format!("cannot open the file: {e}");
-                    return Some(Piece::Flaw { resource, file: path, line: 1, message });
-                }
+                Err(message) => return Some(Piece::Flaw { resource, file: path, line: 1, message }),
             }
         }
     }
@@ -182,6 +191,12 @@ impl Open {
                 return Ok(flaw);
             }
         }
+    }
+
+    /// What to tell of a file that was written to while it was read.
+    fn changed(&self) -> Option<Piece> {
+        let change = self.stamp.change(&self.file);
+        change.unwrap_or_else(|e| Some(format!("cannot tell whether the file has changed: {e}"))).map(|m| self.flaw(m))
     }
 
     fn flaw(&self, message: String) -> Piece {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lightbeam::sandbox::{Options, Received};
 
+use crate::chance::Chance;
 use crate::support::{Stage, district, number, students, total, until};
 
 /// So many payloads a worker may have under way or not yet written down when it is killed.
@@ -94,4 +95,36 @@ fn a_journal_that_was_cut_off_in_the_middle_costs_no_more_than_its_end() {
     assert!(run.err.contains("not written whole") && run.err.contains("journal"), "{}", run.err);
     assert!(total(&results, "skipped") > 0);
     assert_eq!(stored(&stage.posts()).len(), 100);
+}
+
+#[test]
+fn after_twenty_kills_at_random_moments_every_payload_has_arrived_and_few_were_sent_twice() {
+    const PAYLOADS: u64 = 20_000;
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(PAYLOADS as usize));
+    let mut chance = Chance::new(20);
+    let mut moments: Vec<u64> = (0..20).map(|_| 1 + chance.below(PAYLOADS - 1_000)).collect();
+    moments.sort();
+    // After which POST each run was over.
+    let mut ends = Vec::new();
+    for moment in moments {
+        kill_after(&stage, moment);
+        // What was under way may still arrive.
+        until("nothing is under way", || number(&stage.stats()["requests"]) == stage.posts().len() as u64);
+        ends.push(stage.posts().len());
+    }
+    stage.send(&[]).0.expect(0);
+    stage.send(&[]).0.expect(99);
+
+    let posts = stage.posts();
+    assert_eq!(stored(&posts).len(), PAYLOADS as usize);
+    let mut seen = BTreeMap::new();
+    let mut twice = vec![0; ends.len() + 1];
+    for (number, post) in posts.iter().enumerate() {
+        let run = ends.partition_point(|end| *end <= number);
+        if let Some(earlier) = seen.insert(&post.body, run) {
+            twice[earlier] += 1;
+        }
+    }
+    assert!(twice.iter().all(|twice| *twice < UNKNOWN), "sent again after each kill: {twice:?}");
 }

@@ -1,5 +1,6 @@
 //! Every test that looks at the project from outside, in one binary; one module a subject.
 
+mod chance;
 mod command_line;
 mod configuration;
 mod district;
@@ -11,9 +12,11 @@ mod hostile;
 mod kills;
 mod lines;
 mod log;
+mod machine;
 mod metadata;
 mod order;
 mod plans;
+mod properties;
 mod records;
 mod resend;
 mod results;

@@ -1,0 +1,225 @@
+//! What must hold of selectors, tiers, resend rules, tables and counts whatever is put in, tried on what chance makes up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lightbeam::digest::Digest;
+use lightbeam::folder::Found;
+use lightbeam::outcome::{Counts, Reason, Tally, Verdict};
+use lightbeam::plan::{BEFORE_ALL, Catalog, Scope, Turn, build};
+use lightbeam::resource::Resource;
+use lightbeam::selector::Selector;
+use lightbeam::sift::{Knowledge, Known, sift};
+use lightbeam::source::{Block, Piece};
+use lightbeam::state::resend::{Due, Resend};
+use lightbeam::state::table::{Entry, Table};
+
+use crate::chance::Chance;
+
+const ROUNDS: usize = 3_000;
+
+/// A short word of few letters, so that words often contain each other.
+fn word(chance: &mut Chance) -> String {
+    (0..chance.below(4) + 1).map(|_| chance.one_of(&["a", "B", "ab"])).collect()
+}
+
+/// Whether a pattern whose `*` stand for anything matches, by trying every way.
+fn glob(pattern: &[char], name: &[char]) -> bool {
+    match pattern.split_first() {
+        None => name.is_empty(),
+        Some(('*', rest)) => (0..=name.len()).any(|skip| glob(rest, &name[skip..])),
+        Some((first, rest)) => name.first() == Some(first) && glob(rest, &name[1..]),
+    }
+}
+
+#[test]
+fn a_selector_selects_what_some_pattern_includes_and_none_excludes() {
+    let mut chance = Chance::new(1);
+    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
+    for _ in 0..ROUNDS {
+        let mut patterns = || -> Vec<String> {
+            let stars = ["", "*"];
+            let pattern = |chance: &mut Chance| {
+                let (start, middle, end) = (chance.one_of(&stars), word(chance), chance.one_of(&stars));
+                format!("{start}{middle}{end}")
+            };
+            (0..chance.below(3)).map(|_| pattern(&mut chance)).collect()
+        };
+        let (include, exclude) = (patterns(), patterns());
+        let selector = Selector::new(Some(&include.join(" ,")), Some(&exclude.join(",")));
+        let names: Vec<_> = (0..5).map(|_| word(&mut chance)).collect();
+        let matches = |pattern: &String, name: &String| glob(&lower(pattern), &lower(name));
+        for name in &names {
+            let included = include.is_empty() || include.iter().any(|pattern| matches(pattern, name));
+            let excluded = exclude.iter().any(|pattern| matches(pattern, name));
+            assert_eq!(selector.matches(name), included && !excluded, "{name} of {include:?} without {exclude:?}");
+        }
+        let unknown = include.iter().chain(&exclude).filter(|pattern| !names.iter().any(|name| matches(pattern, name)));
+        assert_eq!(selector.unknown(names.iter().map(String::as_str)), unknown.cloned().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn tiers_ascend_and_every_file_is_in_one_job_or_deselected_or_told() {
+    let mut chance = Chance::new(2);
+    for _ in 0..ROUNDS {
+        let turn = |chance: &mut Chance| {
+            let resource = Resource::new(chance.one_of(&["ed-fi", "EdFi", "tpdm"]), &word(chance));
+            Turn { resource, create: 1 + chance.below(4) as u32, update: None }
+        };
+        let turns: Vec<_> = (0..chance.below(8)).map(|_| turn(&mut chance)).collect();
+        let overrides = BTreeMap::from([("tpdm".to_string(), vec![word(&mut chance)])]);
+        let scope = Scope { namespace: "ed-fi", overrides: &overrides };
+        let mut catalog = Catalog::new(scope, turns.clone());
+        catalog.add_unordered(scope, [Resource::new("ed-fi", &word(&mut chance))]);
+        let file = |chance: &mut Chance| {
+            let stem = word(chance).to_lowercase();
+            let files = (0..chance.below(2) + 1).map(|i| PathBuf::from(format!("{stem}/{i}.jsonl"))).collect();
+            (stem, files)
+        };
+        let files: BTreeMap<String, Vec<PathBuf>> = (0..chance.below(8)).map(|_| file(&mut chance)).collect();
+        let selector = Selector::new(None, chance.percent(50).then_some("a*"));
+        let (plan, unmatched) = build(&catalog, &selector, Found { files: files.clone(), unused: Vec::new() });
+
+        assert!(plan.tiers.is_sorted_by(|a, b| a.order < b.order));
+        let mut number = 0;
+        let mut planned = BTreeMap::new();
+        for tier in &plan.tiers {
+            assert!(tier.first == number && !tier.jobs.is_empty());
+            number += tier.jobs.len();
+            for job in &tier.jobs {
+                let Turn { resource, create, .. } = &job.turn;
+                assert!(*create == tier.order && selector.matches(resource.name()));
+                assert!(*create == BEFORE_ALL || turns.contains(&job.turn), "{:?} is nobody's turn", job.turn);
+                let stem = resource.name().to_lowercase();
+                let paths: Vec<_> = job.files.iter().map(|file| file.to_path_buf()).collect();
+                assert_eq!(planned.insert(stem, paths), None, "{resource} has two jobs");
+            }
+        }
+        let unmatched: BTreeSet<_> = unmatched.into_iter().collect();
+        for (stem, paths) in &files {
+            let told = paths.iter().filter(|path| unmatched.contains(*path)).count();
+            match (planned.get(stem), catalog.has(stem)) {
+                (Some(found), true) => assert!(found == paths && told == 0),
+                (None, true) => assert!(!selector.matches(stem) && told == 0),
+                (None, false) => assert_eq!(told, paths.len()),
+                (Some(_), false) => panic!("{stem} is planned and no resource"),
+            }
+        }
+    }
+}
+
+fn rules(chance: &mut Chance) -> Resend {
+    let time = |chance: &mut Chance| chance.percent(30).then(|| chance.below(100));
+    Resend {
+        force: chance.percent(5),
+        older_than: time(chance),
+        newer_than: time(chance),
+        statuses: (0..chance.below(3)).map(|_| status(chance)).collect(),
+        failed: chance.percent(20),
+    }
+}
+
+fn status(chance: &mut Chance) -> u16 {
+    [Entry::NO_ANSWER, 200, 201, 299, 300, 400, 403, 409][chance.below(8) as usize]
+}
+
+#[test]
+fn a_further_resend_rule_makes_more_due_and_never_less() {
+    let mut chance = Chance::new(3);
+    for _ in 0..ROUNDS {
+        let (one, other) = (rules(&mut chance), rules(&mut chance));
+        let (at, status) = (chance.below(100) as u32, status(&mut chance));
+        let due = |rules: &Resend| rules.due(Some(Entry { at, status }));
+        // Of two bounds in time the wider one stands for both.
+        let both = Resend {
+            force: one.force || other.force,
+            older_than: one.older_than.max(other.older_than),
+            newer_than: [one.newer_than, other.newer_than].into_iter().flatten().min(),
+            statuses: [&one.statuses[..], &other.statuses].concat(),
+            failed: one.failed || other.failed,
+        };
+        let either = due(&one) == Due::Yes || due(&other) == Due::Yes;
+        assert_eq!(due(&both) == Due::Yes, either, "{status} at {at}: {one:?} {other:?}");
+        let without = due(&Resend::default());
+        let why_not = match status {
+            Entry::NO_ANSWER => Due::Yes,
+            200..=299 => Due::Accepted,
+            _ => Due::Refused,
+        };
+        assert_eq!(without, why_not);
+        assert!(due(&one) == Due::Yes || due(&one) == without, "a reason not to send depends on the answer alone");
+    }
+}
+
+#[test]
+fn a_table_knows_what_a_map_would_know() {
+    let mut chance = Chance::new(4);
+    for _ in 0..300 {
+        let (mut table, mut map) = (Table::default(), BTreeMap::new());
+        for _ in 0..chance.below(6) {
+            // Digests that share their beginning as well as others.
+            let news: Vec<_> = (0..chance.below(60))
+                .map(|_| {
+                    let mut bytes = [if chance.percent(50) { 0xAB } else { chance.next() as u8 }; 16];
+                    bytes[15] = chance.below(8) as u8;
+                    (Digest(bytes), Entry { at: chance.next() as u32, status: status(&mut chance) })
+                })
+                .collect();
+            map.extend(news.iter().copied());
+            table = table.with(news);
+        }
+        assert_eq!(table.len(), map.len());
+        assert!(map.iter().all(|(digest, entry)| table.get(digest) == Some(*entry)));
+        let (digests, ats, statuses) = table.columns();
+        let again = Table::from_columns(digests.to_vec(), ats.to_vec(), statuses.to_vec());
+        assert_eq!(again.unwrap().columns(), table.columns());
+    }
+}
+
+#[test]
+fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
+    let mut chance = Chance::new(5);
+    let file: Arc<Path> = Path::new("students.jsonl").into();
+    for _ in 0..ROUNDS {
+        let texts =
+            ["", "  ", "{\"a\":1}", " {\"a\":1}\r", "{\"a\":2}", "{\"a\":3}", "{\"a\":", "[1]", "x", "\u{feff}"];
+        let mut known = vec!["{\"a\":1}", "{\"a\":2}", "x"];
+        known.retain(|_| chance.percent(40));
+        let entry = |text: &str| (Digest::of(text.as_bytes()), Entry { at: 50, status: status(&mut chance) });
+        let known = known.into_iter().map(entry).collect();
+        let known = Known::new(Arc::new(Table::default().with(known)));
+        let knowledge = Knowledge { first: 7, known: vec![known] };
+        let rules = rules(&mut chance);
+
+        let (mut tally, mut lines, mut sent) = (Tally::default(), 0, BTreeSet::new());
+        for _ in 0..chance.below(4) {
+            let block: Vec<_> = (0..chance.below(6)).map(|_| format!("{}\n", chance.one_of(&texts))).collect();
+            lines += block.len() as u64;
+            let bytes = block.concat().into_bytes();
+            let block = Block { resource: 7, file: file.clone(), first_line: 1, offset: 0, bytes };
+            let (sifted, due) = sift(Piece::Lines(block), &knowledge, &rules);
+            tally.counts.add(&sifted.counts);
+            sifted.flaws.into_iter().for_each(|flaw| tally.add(flaw));
+            for payload in due {
+                assert!(sent.insert(payload.bytes().to_vec()), "sent twice");
+                let reason = Reason { status: Some(409), message: "no".into() };
+                let verdicts = [
+                    Verdict::Accepted { status: 201 },
+                    Verdict::Accepted { status: 204 },
+                    Verdict::Refused(reason.clone()),
+                    Verdict::Unsent(reason),
+                    Verdict::Untried,
+                ];
+                tally.add(payload.outcome(verdicts[chance.below(5) as usize].clone()));
+            }
+        }
+        let counts: Counts = tally.counts;
+        assert!(counts.read == lines && counts.balances(), "{counts:?} of {lines} lines");
+        let accepted: u64 = tally.accepted.values().sum();
+        assert_eq!(accepted, counts.created + counts.updated);
+        let failures: usize = tally.failures.values().flat_map(|places| places.values()).map(Vec::len).sum();
+        assert!(failures as u64 <= counts.failed());
+    }
+}
