@@ -29,8 +29,8 @@ const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// A request of which the answer has come.
 pub struct Asked {
-    /// When it was sent.
-    pub began: Instant,
+    /// How long that took, without what was to be done before, such as getting a token.
+    pub took: Duration,
     /// What came.
     pub answer: Answer,
 }
@@ -63,10 +63,10 @@ impl Gate {
     /// Asks as soon as that may be, and learns from the answer. An error stops the run: one of `ask`, an interruption, or that the API
     /// fails as a whole.
     pub fn pass(&self, wire: &Wire, ordeal: &mut Ordeal, ask: impl FnOnce() -> Result<Asked>) -> Result<Answer> {
-        self.enter(wire)?;
+        let entered = self.enter(wire)?;
         match ask() {
             Ok(asked) => {
-                self.learn(wire, ordeal, &asked);
+                self.learn(wire, ordeal, entered, &asked);
                 Ok(asked.answer)
             }
             Err(error) => {
@@ -116,7 +116,8 @@ impl Gate {
         std::mem::take(&mut *lock(&self.told))
     }
 
-    fn enter(&self, wire: &Wire) -> Result<()> {
+    /// Returns when it let the request in.
+    fn enter(&self, wire: &Wire) -> Result<Instant> {
         let interrupted = |exit| Error::new(exit, "interrupted while waiting to send");
         let mut state = lock(&self.state);
         loop {
@@ -132,7 +133,7 @@ impl Gate {
                     if state.waiting > 0 {
                         self.changed.notify_one();
                     }
-                    return Ok(());
+                    return Ok(now);
                 }
                 Turn::At(then) if !state.timed => {
                     state.timed = true;
@@ -157,15 +158,15 @@ impl Gate {
         }
     }
 
-    fn learn(&self, wire: &Wire, ordeal: &mut Ordeal, asked: &Asked) {
+    fn learn(&self, wire: &Wire, ordeal: &mut Ordeal, entered: Instant, asked: &Asked) {
         let now = (wire.clock)();
         let sign = Sign::of(&asked.answer, Timestamp::now());
         let mut state = lock(&self.state);
         match sign {
-            Sign::Well => state.limiter.answered(asked.began, now),
+            Sign::Well => state.limiter.answered(entered, asked.took, now),
             Sign::Unwell { .. } | Sign::Failed => state.limiter.leave(),
         }
-        let rest = state.health.note(sign, ordeal, asked.began, now, (wire.jitter)());
+        let rest = state.health.note(sign, ordeal, entered, now, (wire.jitter)());
         if let Some(rest) = rest {
             state.limiter.trouble(now, rest.number == 1);
         }

@@ -77,7 +77,7 @@ fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Asked> 
         let began = (wire.clock)();
         let answer = wire.once(&request::post(post, &bearer.header));
         if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
-            return Ok(Asked { began, answer });
+            return Ok(Asked { took: (wire.clock)().saturating_duration_since(began), answer });
         }
         let now = (wire.clock)();
         // A worker can be given a token that another one got before its own was refused, and a token can end on its

@@ -26,14 +26,14 @@ fn a_time_to_wait_rests_all_workers_and_is_told_once() {
         Options { fail_429: Some(5), retry_after: Some(1), ..Options::default() },
         Options { fail_503: Some(5), retry_after: Some(1), ..Options::default() },
     ] {
-        let stage = sending(20, options);
+        let stage = sending(10, options);
         let began = Instant::now();
         let (run, results) = stage.send(&["--set", "connection.adaptive", "false"]);
         let run = run.expect(0);
-        assert_eq!((total(&results, "created"), stage.posts().len()), (20, 24));
-        // The first eight are sent together, of which one is told to wait; then eight, of which at most two are; and so on.
+        assert_eq!((total(&results, "created"), stage.posts().len()), (10, 12));
+        // The fifth is told to wait; so is the tenth, which may have been on its way by then.
         let waits = run.err.matches("WARNING the API is not well").count();
-        assert!((2..=4).contains(&waits), "{}", run.err);
+        assert!((1..=2).contains(&waits), "{}", run.err);
         assert!(began.elapsed() >= Duration::from_secs(waits as u64), "the waits follow each other");
         assert!(run.err.contains("all workers wait 0:01 before one tries again"), "{}", run.err);
     }
@@ -49,7 +49,7 @@ fn more_workers_than_the_api_takes_find_out_how_many_it_does() {
     let (refused, posts) = (answered(&stage, 429), stage.posts().len());
     assert!(refused > 0 && refused * 20 < posts, "{refused} of {posts} refused");
 
-    let stage = sending(100, options());
+    let stage = sending(40, options());
     stage.send(&["--set", "connection.pool_size", "32", "connection.adaptive", "false"]).0.expect(0);
     let (refused, posts) = (answered(&stage, 429), stage.posts().len());
     assert!(refused * 10 > posts, "{refused} of {posts} refused, which is what adaption spares");

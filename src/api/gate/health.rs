@@ -93,8 +93,15 @@ impl Health {
         self.rest.map(|(_, until)| until).filter(|until| *until > now)
     }
 
-    /// An answer came to a request that was sent at `began`. Returns the rest that begins with it, if one does.
-    pub fn note(&mut self, sign: Sign, ordeal: &mut Ordeal, began: Instant, now: Instant, jitter: f64) -> Option<Rest> {
+    /// An answer came to a request that was let in at `entered`. Returns the rest that begins with it, if one does.
+    pub fn note(
+        &mut self,
+        sign: Sign,
+        ordeal: &mut Ordeal,
+        entered: Instant,
+        now: Instant,
+        jitter: f64,
+    ) -> Option<Rest> {
         if sign == Sign::Well {
             if self.payloads > 0 {
                 self.streak += 1;
@@ -110,8 +117,8 @@ impl Health {
         let Sign::Unwell { asked } = sign else { return None };
         let length = self.policy.rest(self.rests, asked, jitter);
         match &mut self.rest {
-            // Sent before the others learned of it: part of the same trouble.
-            Some((since, until)) if began < *since => {
+            // Let in before the others learned of it: part of the same trouble.
+            Some((since, until)) if entered < *since => {
                 *until = (*until).max(now + asked.map_or(Duration::ZERO, |_| length));
                 None
             }

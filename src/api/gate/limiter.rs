@@ -3,7 +3,8 @@
 //! The limit behaves as TCP's window does. It starts low and lets one more in for each answer, so that it doubles with every round, up to
 //! what is known to be safe; beyond that it tries one more at a time, each for a whole stretch of answers. On trouble it falls to one at a
 //! time and comes back quickly to what is safe: where one more was being tried, what was fine before, else half. What did not work is
-//! tried again after twice as long. Answers that are slower because of the load halve it too ([`Slowness`]).
+//! tried again after twice as long. Answers that are slower because of the load halve it too ([`Slowness`]); since slowness passes, what was
+//! fine before is tried again sooner.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,12 @@ const FIRST: usize = 8;
 
 /// One more at a time is tried after so many rounds of answers.
 const STRETCH: usize = 25;
+
+/// What was fine before answers became slow is tried again after so many rounds.
+const STRETCH_BACK: usize = 5;
+
+/// And not before slowness is judged.
+const ENOUGH: usize = 64;
 
 /// After misses in a row, the stretch is no longer than this power of two of it.
 const MOST_MISSES: u32 = 6;
@@ -53,13 +60,15 @@ pub struct Limiter {
     full: Option<Instant>,
     /// Up to here the limit grows with every answer.
     safe: usize,
+    /// Below this, which was fine until answers became slow, the limit doubles with every short stretch.
+    top: usize,
     /// Answers since the limit changed.
     steady: usize,
-    /// How often in a row one more than is safe did not work.
+    /// How often in a row more than is safe did not work.
     misses: u32,
     slowness: Slowness,
-    /// When the load was last cut; answers to what was sent before say nothing about the load since.
-    cut: Option<Instant>,
+    /// When the limit was last changed by much; answers to what was let in before say nothing about the load since.
+    changed: Option<Instant>,
     /// When the rate allows the next request.
     next: Option<Instant>,
 }
@@ -74,10 +83,11 @@ impl Limiter {
             limit,
             full: None,
             safe: limits.ceiling,
+            top: 0,
             steady: 0,
             misses: 0,
             slowness: Slowness::default(),
-            cut: None,
+            changed: None,
             next: None,
         }
     }
@@ -107,20 +117,20 @@ impl Limiter {
         self.in_flight -= 1;
     }
 
-    /// A request that was sent at `began` has ended with an answer of an API that is well.
-    pub fn answered(&mut self, began: Instant, now: Instant) {
-        let saturated = self.in_flight >= self.limit || self.full.is_some_and(|full| full >= began);
+    /// A request that was let in at `entered` has ended with an answer of an API that is well, for which it took so long.
+    pub fn answered(&mut self, entered: Instant, took: Duration, now: Instant) {
         self.in_flight -= 1;
-        if !self.limits.adaptive || self.cut.is_some_and(|cut| began < cut) {
+        if !self.limits.adaptive || self.changed.is_some_and(|changed| entered < changed) {
             return;
         }
-        match self.slowness.hear(now.saturating_duration_since(began), self.limit) {
+        match self.slowness.hear(took, self.limit) {
             Some(Verdict::Slower(load)) => {
-                self.cut = Some(now);
+                self.missed();
+                (self.top, self.changed) = (self.top.max(load), Some(now));
                 self.hold((load / 2).max(1));
             }
             Some(Verdict::Regardless(load)) => self.hold(load),
-            None if saturated => self.grow(),
+            None if self.full.is_some_and(|full| full >= entered) => self.grow(now),
             None => {}
         }
     }
@@ -129,21 +139,34 @@ impl Limiter {
         (self.limit, self.safe, self.steady) = (limit, limit, 0);
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, now: Instant) {
         if self.limit < self.safe {
             self.limit += 1;
-        } else if self.limit < self.limits.ceiling {
-            self.steady += 1;
-            let trying = self.limit > self.safe;
-            let needed = (STRETCH * self.limit) << if trying { 0 } else { self.misses };
-            if self.steady < needed {
-                return;
-            }
-            if trying {
-                (self.safe, self.misses) = (self.limit, 0);
-            }
-            (self.limit, self.steady) = (self.limit + 1, 0);
+            return;
         }
+        self.steady += 1;
+        let trying = self.limit > self.safe;
+        let coming_back = self.limit <= self.top;
+        let stretch = if coming_back { (STRETCH_BACK * self.limit).max(ENOUGH) } else { STRETCH * self.limit };
+        if self.steady < stretch << if trying { 0 } else { self.misses } {
+            return;
+        }
+        if trying {
+            (self.safe, self.misses) = (self.limit, 0);
+        }
+        self.steady = 0;
+        if self.limit < self.top {
+            self.limit = self.top.min(2 * self.limit);
+            self.changed = Some(now);
+            self.slowness.restart();
+        } else {
+            self.limit = self.limits.ceiling.min(self.limit + 1);
+        }
+    }
+
+    fn missed(&mut self) {
+        let trying = self.limit > self.safe;
+        self.misses = if trying { MOST_MISSES.min(self.misses + 1) } else { 0 };
     }
 
     /// The API is not well. `served`: until now it was; else the load is not what troubles it.
@@ -151,12 +174,12 @@ impl Limiter {
         if !self.limits.adaptive {
             return;
         }
-        if served && self.limit > self.safe {
-            self.misses = MOST_MISSES.min(self.misses + 1);
-        } else if served {
-            (self.safe, self.misses) = ((self.limit / 2).max(1), 0);
+        if served {
+            self.missed();
+            self.safe = if self.limit > self.safe { self.safe } else { (self.limit / 2).max(1) };
+            self.top = 0;
         }
-        (self.limit, self.steady, self.cut) = (1, 0, Some(now));
+        (self.limit, self.steady, self.changed) = (1, 0, Some(now));
         self.slowness.restart();
     }
 }
@@ -174,18 +197,14 @@ mod tests {
         (0..).take_while(|_| limiter.enter(now) == Turn::Now).count()
     }
 
-    /// Rounds on an API that answers any number at a time after `latency`, each request sent a moment after it was let in; the number in
-    /// flight in each.
+    /// Rounds on an API that answers any number at a time after `latency`; the number in flight in each.
     fn rounds(limiter: &mut Limiter, now: &mut Instant, n: usize, latency: fn(usize) -> u64) -> Vec<usize> {
         let round = |_| {
-            let mut began = Vec::new();
-            while limiter.enter(*now) == Turn::Now {
-                *now += Duration::from_micros(1);
-                began.push(*now);
-            }
-            *now += Duration::from_millis(latency(began.len()));
-            began.iter().for_each(|began| limiter.answered(*began, *now));
-            began.len()
+            let (entered, sent) = (*now, fill(limiter, *now));
+            let took = Duration::from_millis(latency(sent));
+            *now += took;
+            (0..sent).for_each(|_| limiter.answered(entered, took, *now));
+            sent
         };
         (0..n).map(round).collect()
     }
@@ -214,9 +233,8 @@ mod tests {
         let (mut answered, mut refused, mut tries) = (0, 0, Vec::new());
         // An API that takes four at a time.
         while answered < 5_000 {
-            let began = now;
-            let sent = fill(&mut limiter, began);
-            now += Duration::from_millis(20);
+            let (entered, sent, took) = (now, fill(&mut limiter, now), Duration::from_millis(20));
+            now += took;
             if sent > 4 {
                 (4..sent).for_each(|_| limiter.leave());
                 limiter.trouble(now, true);
@@ -224,7 +242,7 @@ mod tests {
                 tries.push(answered);
             }
             for _ in 0..sent.min(4) {
-                limiter.answered(began, now);
+                limiter.answered(entered, took, now);
                 answered += 1;
             }
         }
@@ -253,6 +271,15 @@ mod tests {
         // An API that works on 16 at a time and lets the others wait.
         let sent = rounds(&mut limiter, &mut now, 200, |sent| 40 * sent.div_ceil(16) as u64);
         assert!(sent[10..].iter().all(|sent| (16..=64).contains(sent)), "{sent:?}");
+    }
+
+    #[test]
+    fn slowness_that_passes_costs_a_few_rounds() {
+        let (mut limiter, mut now) = (limiter(32), Instant::now());
+        rounds(&mut limiter, &mut now, 10, |_| 40);
+        rounds(&mut limiter, &mut now, 3, |_| 120);
+        let after = rounds(&mut limiter, &mut now, 20, |_| 40);
+        assert_eq!((after[0], after[8..].iter().min()), (16, Some(&32)), "{after:?}");
     }
 
     #[test]
