@@ -54,22 +54,27 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().unwrap()
 }
 
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("none named")
+}
+
 /// The licences by name of every crate whose code ends up in the binary: not those of derives, builds and tests.
 fn linked() -> BTreeMap<String, String> {
     let metadata = metadata();
-    let packages: BTreeMap<&Value, &Value> = array(&metadata["packages"]).iter().map(|p| (&p["id"], p)).collect();
-    let nodes: BTreeMap<&Value, &Value> = array(&metadata["resolve"]["nodes"]).iter().map(|n| (&n["id"], n)).collect();
-    let is_derive = |id: &Value| array(&packages[id]["targets"]).iter().any(|t| t["kind"][0] == "proc-macro");
-    let (mut seen, mut todo) = (BTreeSet::new(), vec![&metadata["resolve"]["root"]]);
+    let by_id = |list: &Value| array(list).iter().map(|one| (text(&one["id"]).to_owned(), one.clone())).collect();
+    let packages: BTreeMap<String, Value> = by_id(&metadata["packages"]);
+    let nodes: BTreeMap<String, Value> = by_id(&metadata["resolve"]["nodes"]);
+    let is_derive = |id: &str| array(&packages[id]["targets"]).iter().any(|target| target["kind"][0] == "proc-macro");
+    let (mut seen, mut todo) = (BTreeSet::new(), vec![text(&metadata["resolve"]["root"])]);
     while let Some(id) = todo.pop() {
         if is_derive(id) || !seen.insert(id) {
             continue;
         }
         let normal = |dep: &&Value| array(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
-        todo.extend(array(&nodes[id]["deps"]).iter().filter(normal).map(|dep| &dep["pkg"]));
+        todo.extend(array(&nodes[id]["deps"]).iter().filter(normal).map(|dep| text(&dep["pkg"])));
     }
-    let text = |value: &Value| value.as_str().unwrap_or("none named").to_owned();
-    seen.into_iter().map(|id| (text(&packages[id]["name"]), text(&packages[id]["license"]))).collect()
+    let of = |id: &str, member: &str| text(&packages[id][member]).to_owned();
+    seen.into_iter().map(|id| (of(id, "name"), of(id, "license"))).collect()
 }
 
 /// Whether an SPDX expression leaves a choice of which all is allowed. One with brackets does not pass: none needs it so far.
@@ -105,7 +110,8 @@ fn a_licence_is_allowed_if_one_of_its_choices_is_so_in_all_parts() {
 fn only_named_crates_come_in_several_versions() {
     let mut versions: BTreeMap<String, usize> = BTreeMap::new();
     locked().into_iter().for_each(|package| *versions.entry(package["name"].clone()).or_default() += 1);
-    let several: BTreeSet<_> = versions.iter().filter(|(_, count)| **count > 1).map(|(name, _)| name.as_str()).collect();
+    let several: BTreeSet<_> =
+        versions.iter().filter(|(_, count)| **count > 1).map(|(name, _)| name.as_str()).collect();
     let named = SEVERAL.iter().map(|(name, reason)| {
         assert!(!reason.is_empty());
         *name
