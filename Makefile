@@ -1,10 +1,14 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
+<<<<<<< HEAD
 .PHONY: help demo test check static bench fuzz model
+=======
+.PHONY: help demo test test-nginx check static bench model
+>>>>>>> 4dfd5a2 (Put nginx before the sandbox in tests of its own, and hold crates to a policy)
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
 help: ## List these targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 demo: ## Build the release binary and send a sample district to an API in memory
 	cargo build --release
@@ -12,6 +16,12 @@ demo: ## Build the release binary and send a sample district to an API in memory
 
 test: ## Run every test
 	cargo test
+
+# Debian has nginx where the PATH of a user may not lead.
+test-nginx: export PATH := $(PATH):/usr/sbin
+test-nginx: ## Run the tests through a real gateway; installs nginx from Debian if it is missing
+	command -v nginx >/dev/null || { apt-get update && apt-get install -y --no-install-recommends nginx-light; }
+	cargo test --test it -- --ignored nginx
 
 check: ## Formatting, lints, documentation and every test
 	cargo fmt --check

@@ -1,5 +1,6 @@
 //! Carries requests to the API and answers back. Only this room names the HTTP client.
 
+mod early;
 mod gather;
 mod lookup;
 mod tls;
@@ -9,11 +10,12 @@ use std::net::IpAddr;
 
 use rustls::AlertDescription;
 use ureq::config::Config as AgentConfig;
-use ureq::unversioned::transport::{Connector, DefaultConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
 pub use ureq::http;
 
+use self::early::Early;
 use self::gather::Gathering;
 use self::http::{HeaderName, HeaderValue, Uri, header};
 use self::lookup::{Lookup, LookupFailed};
@@ -116,7 +118,12 @@ impl Http {
                 .proxy(proxy)
                 .tls_config(tls.clone())
                 .build();
-            Agent::with_parts(config, DefaultConnector::default().chain(Gathering), Lookup::default())
+            let encrypted =
+                ().chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(Early)
+                    .chain(RustlsConnector::default());
+            Agent::with_parts(config, encrypted.chain(Gathering), Lookup::default())
         };
         let proxied = proxy(connection, warn)?.map(|proxy| agent(Some(proxy)));
         Ok(Http { direct: agent(None), proxied, allow_http: connection.allow_http })
@@ -390,6 +397,23 @@ mod tests {
         let reply = http(&connection()).call(&post(&payload(&url, body.as_bytes()), &bearer("t1").unwrap())).unwrap();
         assert_eq!(reply.status, 201);
         assert!(seen.lock().unwrap()[0][0].ends_with(&format!("\r\n\r\n{body}")));
+    }
+
+    #[test]
+    fn an_answer_is_heard_although_the_host_does_not_take_in_the_request() {
+        let body = vec![b' '; 20_000_000];
+        let sent_to = |answer: &'static str| {
+            let address = listen(move |mut stream| {
+                stream.read_exact(&mut [0; 1_000]).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            let url = format!("http://{address}/").parse().unwrap();
+            http(&connection()).call(&post(&payload(&url, &body), &bearer("t1").unwrap()))
+        };
+        let reply = sent_to("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno").unwrap();
+        assert_eq!((reply.status, &reply.body[..]), (413, &b"no"[..]));
+        assert_eq!(sent_to("").unwrap_err().kind, Kind::Cut);
+        assert_eq!(sent_to("HTTP/1.1 413 Too").unwrap_err().kind, Kind::Cut);
     }
 
     #[test]

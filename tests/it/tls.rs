@@ -17,19 +17,19 @@ use crate::host::{Silent, message};
 use crate::support::{Ended, Folder, students};
 
 /// An authority that nobody knows.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: rcgen::Certificate,
+    pub certificate: rcgen::Certificate,
 }
 
 /// A certificate in PEM, and its key.
-struct Signed {
-    certificate: rcgen::Certificate,
-    key: KeyPair,
+pub struct Signed {
+    pub certificate: rcgen::Certificate,
+    pub key: KeyPair,
 }
 
 impl Authority {
-    fn new(name: &str) -> Authority {
+    pub fn new(name: &str) -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -46,7 +46,7 @@ impl Authority {
     }
 
     /// Certificate and key for the sandbox's address.
-    fn good(&self) -> Signed {
+    pub fn good(&self) -> Signed {
         self.sign("127.0.0.1", |_| ())
     }
 }
