@@ -3,7 +3,7 @@
 //! The limit behaves as TCP's window does. It starts low and lets one more in for each answer, so that it doubles with every round, up to
 //! what is known to be safe; beyond that it tries one more at a time, each for a whole stretch of answers. On trouble it falls to one at a
 //! time and comes back quickly to what is safe: where one more was being tried, what was fine before, else half. What did not work is
-//! tried again after twice as long. Answers that are slower because of the load halve it too ([`Slowness`]); since slowness passes, what was
+//! tried again after twice as long. Answers that are slower because of the load halve it too (`slowness`); since slowness passes, what was
 //! fine before is tried again sooner.
 
 use std::time::{Duration, Instant};
