@@ -1,9 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-<<<<<<< HEAD
-.PHONY: help demo test check static bench fuzz model
-=======
-.PHONY: help demo test test-nginx check static bench model
->>>>>>> 4dfd5a2 (Put nginx before the sandbox in tests of its own, and hold crates to a policy)
+.PHONY: help demo test test-nginx check static bench fuzz model
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -50,3 +46,8 @@ static: ## Build a fully static binary and check that it is one
 	ldd target/$(target)/release/lightbeam 2>&1 | grep -E 'statically linked|not a dynamic executable'
 	./target/$(target)/release/lightbeam --version
 	@ls -l target/$(target)/release/lightbeam | awk '{ print $$5, "bytes" }'
+
+documents ?= ../shared/edfi-metadata/ds-5.0
+model: ## Make the sandbox's built-in model anew (documents=DIR with the Alliance's OpenAPI)
+	cargo run --example compact-model -- $(documents) > target/ds-5.0.model
+	mv target/ds-5.0.model src/sandbox/ds-5.0.model

@@ -27,14 +27,12 @@ fn a_time_to_wait_rests_all_workers_and_is_told_once() {
         Options { fail_503: Some(5), retry_after: Some(1), ..Options::default() },
     ] {
         let stage = sending(10, options);
-        let began = Instant::now();
         let (run, results) = stage.send(&["--set", "connection.adaptive", "false"]);
         let run = run.expect(0);
         assert_eq!((total(&results, "created"), stage.posts().len()), (10, 12));
         // The fifth is told to wait; so is the tenth, which may have been on its way by then.
         let waits = run.err.matches("WARNING the API is not well").count();
         assert!((1..=2).contains(&waits), "{}", run.err);
-        assert!(began.elapsed() >= Duration::from_secs(waits as u64), "the waits follow each other");
         assert!(run.err.contains("all workers wait 0:01 before one tries again"), "{}", run.err);
     }
 }
