@@ -40,14 +40,17 @@ pub fn run<B, P: Send, N: Send>(
                     loop {
                         match queue.next() {
                             Task::Send(payload) => postbox.hand_in(send(payload)),
-                            Task::Sift => match lock(blocks).next() {
-                                Some(block) => {
-                                    let (piece, due) = sift(block);
-                                    queue.sifted(due);
-                                    piece.into_iter().for_each(|piece| postbox.hand_in(piece));
+                            Task::Sift => {
+                                // A statement of its own, so that the others can read while this block is sifted.
+                                let block = lock(blocks).next();
+                                match block.map(sift) {
+                                    Some((piece, due)) => {
+                                        queue.sifted(due);
+                                        piece.into_iter().for_each(|piece| postbox.hand_in(piece));
+                                    }
+                                    None => queue.exhausted(),
                                 }
-                                None => queue.exhausted(),
-                            },
+                            }
                             Task::Done => return,
                         }
                     }
@@ -169,6 +172,16 @@ mod tests {
         };
         run(&pool(4), std::iter::once(()), |()| (None, (0..8).collect()), send, |_| {}).unwrap();
         assert_eq!(met.into_inner(), 8);
+    }
+
+    #[test]
+    fn blocks_are_sifted_by_all_workers_at_the_same_time() {
+        let together = Barrier::new(4);
+        let sift = |_: usize| {
+            together.wait();
+            (None::<()>, Vec::<()>::new())
+        };
+        run(&pool(4), 0..8, sift, |()| (), |_| {}).unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use lightbeam::sandbox::Options;
 use serde_json::Value;
 
-use crate::support::{Stage, district, students};
+use crate::support::{Stage, students};
 
 /// The lines of a file in the folder of rejects.
 fn rejects(stage: &Stage, name: &str) -> Vec<String> {
@@ -83,17 +83,4 @@ fn a_resource_that_is_refused_as_a_whole_is_not_tried_to_its_end_and_the_others_
     assert_eq!(counts("contacts", "records_refused"), contacts);
     assert_eq!(counts("contacts", "records_unsent"), 500 - contacts);
     assert_eq!(counts("students", "records_created"), 100);
-}
-
-#[test]
-fn lines_that_refer_to_each_other_load_in_one_run_whatever_their_order() {
-    let stage = Stage::new();
-    district(&stage.folder);
-    let path = "data/objectiveAssessments.jsonl";
-    let text = fs::read_to_string(stage.folder.0.join(path)).unwrap();
-    let reversed: Vec<_> = text.lines().rev().collect();
-    stage.folder.write(path, reversed.join("\n"));
-    let (_, results) = stage.send(&[]);
-    assert_eq!(results["resources"]["objectiveAssessments"]["records_created"], text.lines().count());
-    assert_eq!(results["resources"]["objectiveAssessments"]["records_refused"], 0);
 }
