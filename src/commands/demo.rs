@@ -107,6 +107,7 @@ fn explained(summary: &Summary) -> String {
 const FAREWELL: &str = "\
 What was refused is not sent again by itself (skipped*): mend the file, or send it\n\
 again with --failed. Lines that cannot be sent at all are told in every run.\n\
+The files named above were the demo's own and are gone now.\n\
 Your own data: write a lightbeam.yaml (see README), then `lightbeam plan` and\n\
 `lightbeam send`.\n";
 
