@@ -24,7 +24,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -
     let asks_for = |id| given.iter().any(|g| g.option.id == id);
     let wanted = what(&free, is_file)?;
     if asks_for(Id::Version) {
-        return Ok(Command::Version(concat!("lightbeam ", env!("CARGO_PKG_VERSION")).into()));
+        return Ok(Command::Version(concat!("lightbeam ", env!("CARGO_PKG_VERSION"), "\n").into()));
     }
     match wanted {
         What::Help(about) => Ok(Command::Help(about.map_or_else(help::general, help::of))),
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn the_version_is_had_with_or_without_a_command() {
-        let version = Command::Version(format!("lightbeam {}", env!("CARGO_PKG_VERSION")));
+        let version = Command::Version(format!("lightbeam {}\n", env!("CARGO_PKG_VERSION")));
         for line in ["--version", "-v", "send -v"] {
             assert_eq!(command_of(line), version, "{line}");
         }
