@@ -37,11 +37,6 @@ impl Payload {
         &self.block.bytes[self.range.clone()]
     }
 
-    /// The number of its line, from 1.
-    pub fn line(&self) -> u64 {
-        self.line
-    }
-
     /// What became of it.
     pub fn outcome(&self, verdict: Verdict) -> Outcome {
         let place = Place { file: self.block.file.clone(), line: self.line };
@@ -173,7 +168,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("lightbeam-parked-{}", std::process::id()));
         std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":2}\n").unwrap();
         let payload = parked(&path).fetch().unwrap();
-        assert_eq!((payload.bytes(), payload.resource, payload.line()), (&b"{\"a\":2}"[..], 4, 8));
+        assert_eq!((payload.bytes(), payload.resource, payload.line), (&b"{\"a\":2}"[..], 4, 8));
         std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":3}\n").unwrap();
         let outcome = parked(&path).fetch().unwrap_err();
         assert!(

@@ -162,7 +162,7 @@ mod tests {
         let letters: Vec<_> = sifted.letters.iter().map(|l| (l.place.line, &l.bytes[..], &l.why)).collect();
         assert_eq!(letters, [(3, &b"{\"a\":2}"[..], &Why::Earlier(400))]);
         assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
-        assert_eq!(due.iter().map(|p| p.line()).collect::<Vec<_>>(), [4, 6]);
+        assert_eq!(due.iter().map(|p| p.outcome(Verdict::Untried).place.line).collect::<Vec<_>>(), [4, 6]);
         let (sifted, due) = sift(block("{\"a\":4}\n"), &known, &Resend::default());
         assert_eq!((sifted.counts.duplicates, due.len()), (1, 0), "a later block knows what an earlier one took");
     }
