@@ -152,11 +152,6 @@ impl Sandbox {
         self.service.watch.received()
     }
 
-    /// Waits until it is stopped.
-    pub fn wait(&self) {
-        self.service.stop.wait();
-    }
-
     /// Ends every connection and returns when nothing of it runs any more.
     pub fn stop(&self) {
         self.service.stop.ask();

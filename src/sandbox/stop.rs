@@ -1,6 +1,6 @@
 //! Whether the sandbox is to stop, for all who sleep or wait.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::lock::hold;
@@ -28,11 +28,5 @@ impl Stop {
     pub fn sleep(&self, delay: Duration) {
         // Whether the time is over or a lock is poisoned, the sleep has ended.
         let _ = self.changed.wait_timeout_while(hold(&self.asked), delay, |asked| !*asked);
-    }
-
-    /// Waits until it is asked.
-    pub fn wait(&self) {
-        let asked = self.changed.wait_while(hold(&self.asked), |asked| !*asked);
-        drop(asked.unwrap_or_else(PoisonError::into_inner));
     }
 }
