@@ -25,7 +25,7 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -33,6 +33,7 @@ use self::cache::Cache;
 use self::dependencies::Dependency;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
+use self::openapi::Collection;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
@@ -115,8 +116,8 @@ impl Api {
     }
 
     /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
-    /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
-    pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
+    /// dependencies leave out (`schoolYearTypes`), and what it can be asked for. A document that the API does not have is a warning.
+    pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -132,19 +133,19 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut posted = BTreeSet::new();
+        let mut collections = BTreeMap::new();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
-            let read = |body: &[u8]| openapi::posted(&url, body);
+            let read = |body: &[u8]| openapi::collections(&url, body);
             match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => posted.extend(known),
+                Found::Document(known) => collections.extend(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(posted)
+        Ok(collections)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -253,6 +254,8 @@ mod tests {
             connection: testing::connection(),
             rejects_dir: None,
             resend_failed: false,
+            count_separator: "\t".into(),
+            page_size: 100,
             log_level: Level::Info,
             show_stacktrace: false,
         }
@@ -284,9 +287,9 @@ mod tests {
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
         assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
-        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
+        let posted = api.collections(&mut |w| warnings.push(w)).unwrap();
         let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
-        assert_eq!(posted, BTreeSet::from(known));
+        assert_eq!(posted.into_keys().collect::<Vec<_>>(), known);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
@@ -355,7 +358,7 @@ mod tests {
         let config = config("no-openapi");
         let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
         let mut warnings = Vec::new();
-        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(api.collections(&mut |w| warnings.push(w)).unwrap().len(), 1);
         assert_eq!(
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]

@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -56,6 +56,7 @@ pub mod disk;
 pub mod door;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod folder;
 pub mod interrupt;
 pub mod load;
@@ -63,6 +64,7 @@ pub mod model;
 pub mod nearest;
 pub mod observer;
 pub mod outcome;
+pub mod pages;
 pub mod payload;
 pub mod plan;
 pub mod pool;

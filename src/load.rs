@@ -253,7 +253,7 @@ impl Load<'_> {
 
     fn stop_for(&self, error: &Error) {
         // Whatever stopped it first is the reason.
-        let _ = self.stop.set(Stopped { exit: error.exit(), why: error.to_string() });
+        let _ = self.stop.set(Stopped::for_error(error));
     }
 }
 

@@ -98,10 +98,15 @@ mod tests {
 
     #[test]
     fn pages_out_of_bounds_and_mixed_ways_of_paging_are_refused() {
-        for query in ["limit=501", "offset=x", "pageToken=2-9&limit=5", "pageToken=2-9&totalCount=true", "pageToken=?"] {
+        for query in ["limit=501", "offset=x", "pageToken=2-9&limit=5", "pageToken=2-9&totalCount=true", "pageToken=?"]
+        {
             assert!(matches!(Asked::read(&pairs(query), true), Err(Problem::Paging(_))), "{query}");
         }
         assert!(partitions(&pairs("number=201"), vec![1]).is_err() && partitions(&pairs("number=0"), vec![1]).is_err());
-        assert_eq!(Asked::read(&pairs("pageToken=?"), false).unwrap().limit, 25, "an API without cursors passes it over");
+        assert_eq!(
+            Asked::read(&pairs("pageToken=?"), false).unwrap().limit,
+            25,
+            "an API without cursors passes it over"
+        );
     }
 }
