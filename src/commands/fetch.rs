@@ -22,6 +22,7 @@ use crate::observer::Observer;
 use crate::pages::Pages;
 use crate::pool;
 use crate::report::Stopped;
+use crate::text;
 
 /// Fetches the records of the selected resources. An `Err` tells of a run that could not begin; one that had to stop tells so in what it returns.
 pub fn run(
@@ -54,13 +55,19 @@ pub fn run(
                 sources.push(Source { resource: resource.clone(), pages });
             }
             Err(why) => {
-                observer.log(Level::Warning, &format!("{} is skipped: {why}", resource.name()));
+                if skipped.len() < SHOWN {
+                    observer.log(Level::Warning, &format!("{} is skipped: {why}", resource.name()));
+                }
                 skipped.insert(resource.clone(), why);
             }
         }
     }
     if let (true, Some(why)) = (sources.is_empty(), skipped.values().next()) {
         return Err(Error::usage(format!("no selected resource can be asked that: {why}")));
+    }
+    if skipped.len() > SHOWN {
+        let more = text::count((skipped.len() - SHOWN) as u64);
+        observer.log(Level::Warning, &format!("{more} more are skipped for such reasons"));
     }
     if sources.iter().any(|source| source.pages.size < config.page_size.into()) {
         let text =
@@ -86,6 +93,9 @@ pub fn run(
     let (since, next_since) = (args.since, newest.map(|newest| newest + 1));
     Ok(Yield { started, completed: Zoned::now(), resources: resources.collect(), folder, since, next_since, stopped })
 }
+
+/// So many resources that are skipped are named.
+const SHOWN: usize = 5;
 
 /// So many records as are wanted, or as the API gives at most.
 fn page_size(config: &Config, collection: Option<&Collection>) -> u64 {

@@ -90,6 +90,11 @@ impl Harvest {
         }
     }
 
+    /// Whether people want to know of it.
+    fn is_told(&self) -> bool {
+        self.records > 0 || matches!(self.ending, Ending::Differs(_) | Ending::Failed(_))
+    }
+
     fn word(&self) -> &'static str {
         match (&self.ending, self.shift()) {
             (Ending::Fetched, None) => "fetched",
@@ -155,7 +160,7 @@ impl Yield {
 
     /// What people read, within 80 columns: resources with records, and those with trouble.
     pub fn to_text(&self) -> String {
-        let told = self.resources.iter().filter(|(_, h)| h.records > 0 || !matches!(h.ending, Ending::Fetched));
+        let told = self.resources.iter().filter(|(_, harvest)| harvest.is_told());
         let cells = |harvest: &Harvest| vec![text::count(harvest.records), harvest.word().to_string()];
         let mut rows = vec![(String::new(), vec!["records".into(), String::new()])];
         rows.extend(told.map(|(resource, harvest)| (resource.name().to_string(), cells(harvest))));
@@ -163,13 +168,17 @@ impl Yield {
         let records = kept().map(|(_, harvest)| harvest.records).sum::<u64>();
         rows.push(("total".into(), vec![text::count(records), String::new()]));
         let mut text = text::table(&rows, COLUMNS);
-        for (resource, harvest) in &self.resources {
+        for (resource, harvest) in self.resources.iter().filter(|(_, harvest)| harvest.is_told()) {
             if let Some(trouble) = harvest.trouble() {
                 text.push_str(&format!("\n{}:\n{}", resource.name(), text::wrapped(&trouble, 4, COLUMNS)));
             }
         }
         if let Some(stopped) = &self.stopped {
             text.push_str(&text::wrapped(&format!("Stopped early: {}", stopped.why), 0, COLUMNS));
+        }
+        let skipped = self.resources.iter().filter(|(_, harvest)| harvest.word() == "skipped").count();
+        if skipped > 0 {
+            text.push_str(&format!("{} skipped.\n", text::counted(skipped as u64, "resource")));
         }
         if let Some(next) = self.next_since {
             text.push_str(&format!("The next fetch goes on from here with --since {next}\n"));
