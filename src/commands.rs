@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
-use crate::report::{Stopped, Summary};
+use crate::report::Summary;
+use crate::results::Stopped;
 use crate::state::resend::Resend;
 use crate::terminal::Terminal;
 

@@ -28,8 +28,8 @@ use crate::observer::{Observer, Progress, Work};
 use crate::outcome::Reason;
 use crate::pages::{Got, Pages, Stretch, unusual};
 use crate::pool;
-use crate::report::Stopped;
 use crate::resource::Resource;
+use crate::results::Stopped;
 
 /// So many stretches for each worker, so that none is left with a long one at the end.
 const STRETCHES: usize = 4;

@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -72,6 +72,7 @@ pub mod postbox;
 pub mod rejects;
 pub mod report;
 pub mod resource;
+pub mod results;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod selector;

@@ -16,8 +16,8 @@ use crate::observer::Observer;
 use crate::outcome::Reason;
 use crate::pages::{Got, Pages};
 use crate::pool;
-use crate::report::{Stopped, results};
 use crate::resource::Resource;
+use crate::results::{Stopped, results};
 use crate::selector::Selector;
 
 /// How many records there are.

@@ -21,7 +21,7 @@ use crate::nearest::nearest;
 use crate::observer::Observer;
 use crate::pages::Pages;
 use crate::pool;
-use crate::report::Stopped;
+use crate::results::Stopped;
 use crate::text;
 
 /// Fetches the records of the selected resources. An `Err` tells of a run that could not begin; one that had to stop tells so in what it returns.

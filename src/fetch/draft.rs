@@ -1,16 +1,21 @@
 //! What is fetched of a resource until it is complete: a file for each part, so that parts can come in any order and memory holds none of them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Disk, System};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
-/// A hidden folder beside the files that are to be; with all in it, it is gone when this is.
+/// The file by which a process has the folder.
+const LOCK: &str = "lock";
+
+/// A hidden folder beside the files that are to be, for one process at a time; with all in it, it is gone when this is.
 pub struct Drafts {
     folder: PathBuf,
+    /// Held as long as this is.
+    _lock: File,
 }
 
 /// What became of a file.
@@ -27,11 +32,22 @@ pub enum Placed {
 }
 
 impl Drafts {
-    /// Makes the folder of drafts in `target`, which is made too if it is not there.
+    /// Makes the folder of drafts in `target`, which is made too if it is not there. An error (exit 5) if another process has it.
     pub fn within(target: &Path) -> Result<Drafts> {
-        let folder = target.join(format!(".fetch-{}", std::process::id()));
-        fs::create_dir_all(&folder).or_stop(Exit::GivenUp, || format!("cannot write to {}", target.display()))?;
-        Ok(Drafts { folder })
+        let cannot = || format!("cannot write to {}", target.display());
+        let folder = target.join(".fetch");
+        fs::create_dir_all(&folder).or_stop(Exit::GivenUp, cannot)?;
+        let lock = File::create(folder.join(LOCK)).or_stop(Exit::GivenUp, cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another fetch is writing to {}", target.display());
+                return Err(Error::new(Exit::Locked, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::new(Exit::GivenUp, cannot()).because(error)),
+        }
+        clear(&folder).or_stop(Exit::GivenUp, cannot)?;
+        Ok(Drafts { folder, _lock: lock })
     }
 
     /// The file of a part, to be written from its beginning.
@@ -95,6 +111,17 @@ impl Drop for Drafts {
 /// Hands the last bytes over to the system, which a file that is merely dropped may fail to do without a word.
 pub fn close(mut part: BufWriter<File>) -> Result<()> {
     part.flush().or_stop(Exit::GivenUp, || "cannot write what was fetched".into())
+}
+
+/// Removes what a process left that was killed.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {

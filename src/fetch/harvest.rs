@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::outcome::Reason;
-use crate::report::{Stopped, results, seconds};
 use crate::resource::Resource;
+use crate::results::{Stopped, results, seconds};
 use crate::text;
 
 /// The summary stays within a terminal of so many columns.

@@ -104,23 +104,23 @@ fn write_members(members: &Members<'_>, out: &mut Vec<u8>, depth: usize, shape: 
 
 fn write_sendable(value: &RawValue, out: &mut Vec<u8>, depth: usize, shape: &Shape) {
     let text = value.get();
-    if depth < DEEPEST && text.starts_with('{') {
-        if let Ok(members) = serde_json::from_str::<Members>(text) {
-            return write_members(&members, out, depth, shape);
-        }
+    let looks = |opening| depth < DEEPEST && text.starts_with(opening);
+    if looks('{')
+        && let Ok(members) = serde_json::from_str::<Members>(text)
+    {
+        return write_members(&members, out, depth, shape);
     }
-    if depth < DEEPEST && text.starts_with('[') {
-        if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
-            out.push(b'[');
-            for (number, item) in items.into_iter().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                write_sendable(item, out, depth + 1, shape);
+    if looks('[')
+        && let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text)
+    {
+        out.push(b'[');
+        for (number, item) in items.into_iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
             }
-            out.push(b']');
-            return;
+            write_sendable(item, out, depth + 1, shape);
         }
+        return out.push(b']');
     }
     push(value, out);
 }

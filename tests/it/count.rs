@@ -20,7 +20,7 @@ fn the_table_has_what_there_is_in_the_order_of_dependencies() {
     let stage = stage(Options::default());
     let counted = stage.run(&["count"]).expect(0);
     assert_eq!(counted.out, "Records\tEndpoint\n60\tschoolYearTypes\n3\tstudents\n");
-    let counted = stage.run(&["count", "-s", "stud*s,schools", "--set", "count.separator", ";"]).expect(0);
+    let counted = stage.run(&["count", "-s", "*udents,schools", "--set", "count.separator", ";"]).expect(0);
     assert_eq!(counted.out, "Records;Endpoint\n3;students\n");
 }
 
@@ -44,7 +44,7 @@ fn a_resource_that_cannot_be_read_is_a_row_with_its_status() {
     assert_eq!(counted.out, "Records\tEndpoint\n60\tschoolYearTypes\n3\tstudents\nHTTP 403\tschools\n");
     let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("c.json")).unwrap()).unwrap();
     let schools = &results["resources"]["schools"];
-    assert!(schools["records"].is_null() && schools["message"].as_str().unwrap().contains("access"), "{schools}");
+    assert!(schools["records"].is_null() && schools["message"].as_str().unwrap().contains("claim set"), "{schools}");
     assert_eq!((number(&schools["status_code"]), number(&results["exit_code"])), (403, 3));
     stage.run(&["count", "--partial-ok"]).expect(0);
     stage.run(&["count", "-s", "schools"]).expect(1);
