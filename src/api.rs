@@ -25,8 +25,6 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use self::cache::Cache;
@@ -46,7 +44,7 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::resource::Resource;
+use crate::model::Source;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
 /// each byte of a hostile one many.
@@ -112,9 +110,9 @@ impl Api {
         &self.dependencies
     }
 
-    /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
-    /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
-    pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
+    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
+    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -130,19 +128,22 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut posted = BTreeSet::new();
+        let mut source = Source::default();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
-            let read = |body: &[u8]| openapi::posted(&url, body);
+            let read = |body: &[u8]| {
+                let mut source = Source::default();
+                openapi::add(&url, body, &mut source).map(|()| source)
+            };
             match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => posted.extend(known),
+                Found::Document(known) => source.merge(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(posted)
+        Ok(source)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -218,6 +219,7 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
+    use crate::resource::Resource;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -244,6 +246,14 @@ mod tests {
         }
     }
 
+    /// An OpenAPI document of one resource.
+    fn document(resource: &str) -> String {
+        let body = r##"{"schema":{"$ref":"#/components/schemas/item"}}"##;
+        let post = format!(r#"{{"requestBody":{{"content":{{"application/json":{body}}}}}}}"#);
+        let schemas = r#"{"schemas":{"item":{"properties":{}}}}"#;
+        format!(r#"{{"paths":{{"/ed-fi/{resource}":{{"post":{post}}}}},"components":{schemas}}}"#)
+    }
+
     /// An API that answers its documents by path; `missing` is not there.
     fn documents(missing: &'static str) -> impl Fn(&request::Request<'_>) -> Answer + Send + Sync {
         move |request| match request.url.path() {
@@ -251,8 +261,8 @@ mod tests {
             "/api" => status(200, DISCOVERY),
             "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
             "/api/metadata/" => status(200, LIST),
-            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
-            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/metadata/r.json" => status(200, &document("schoolYearTypes")),
+            "/api/metadata/d.json" => status(200, &document("termDescriptors")),
             "/api/oauth/token" => testing::token("t1", 1000),
             "/api/data/v3/ed-fi/students" => status(201, ""),
             path => panic!("nobody should ask for {path}"),
@@ -270,9 +280,9 @@ mod tests {
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
         assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
-        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
-        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
-        assert_eq!(posted, BTreeSet::from(known));
+        let source = api.source(&mut |w| warnings.push(w)).unwrap();
+        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
+        assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
@@ -341,7 +351,7 @@ mod tests {
         let config = config("no-openapi");
         let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
         let mut warnings = Vec::new();
-        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(api.source(&mut |w| warnings.push(w)).unwrap().endpoints.len(), 1);
         assert_eq!(
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]

@@ -1,17 +1,13 @@
-//! Reads the API's OpenAPI metadata as far as sending needs it: which resources can be posted at all.
-//!
-//! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Reads what the API's list of OpenAPI documents says, and the documents as a model's source.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
-use crate::resource::Resource;
+use crate::model::{Source, openapi};
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,16 +29,6 @@ struct Listed {
     prefix: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Document {
-    paths: BTreeMap<String, Path>,
-}
-
-#[derive(Deserialize)]
-struct Path {
-    post: Option<IgnoredAny>,
-}
-
 /// Reads the list of documents that `url` answered. Composites, profiles and others have a prefix and are passed over.
 pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     let listed: Vec<Listed> = reply::json(body).or_stop(Exit::GivenUp, || {
@@ -55,13 +41,11 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
 }
 
-/// Reads from the OpenAPI document that `url` answered which resources can be posted.
-pub fn posted(url: &Uri, body: &[u8]) -> Result<BTreeSet<Resource>> {
-    let document: Document = reply::json(body)
-        .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
-    let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
-    // A path with a placeholder has three segments and so is no resource's.
-    Ok(posted.filter_map(|(path, _)| Resource::from_path(path)).collect())
+/// Adds what the OpenAPI document that `url` answered says to `source`.
+pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
+    let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
 }
 
 #[cfg(test)]
@@ -94,19 +78,11 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_posted_is_read_from_both_generations() {
-        let paths = r#""paths":{
-            "/ed-fi/students":{"get":{},"post":{"summary":"Creates or updates"}},
-            "/ed-fi/students/{id}":{"get":{},"put":{},"delete":{},"post":{}},
-            "/ed-fi/students/deletes":{"get":{}},
-            "/tpdm/candidates":{"post":{}},
-            "/ed-fi/schoolYearTypes":{"parameters":[],"get":{}}}"#;
-        for document in [format!(r#"{{"swagger":"2.0",{paths}}}"#), format!(r#"{{"openapi":"3.0.1",{paths}}}"#)] {
-            let posted = posted(&Uri::from_static(URL), document.as_bytes()).unwrap();
-            let expected = [Resource::new("ed-fi", "students"), Resource::new("tpdm", "candidates")];
-            assert_eq!(posted, BTreeSet::from(expected));
+    fn what_is_no_openapi_document_is_told_with_its_address() {
+        for body in ["[]", "{", r#"{"paths":{}}"#] {
+            let error = add(&Uri::from_static(URL), body.as_bytes(), &mut Source::default()).unwrap_err();
+            assert!(error.to_string().contains(URL), "{error}");
         }
-        assert!(posted(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
     }
 
     #[test]
@@ -119,7 +95,9 @@ mod tests {
         ] {
             // The documents are not part of the project.
             let Ok(body) = std::fs::read(documents.join(file)) else { continue };
-            assert_eq!(posted(&Uri::from_static(URL), &body).unwrap().len(), count, "{file}");
+            let mut source = Source::default();
+            add(&Uri::from_static(URL), &body, &mut source).unwrap();
+            assert_eq!(source.endpoints.len(), count, "{file}");
         }
     }
 }
