@@ -46,6 +46,7 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::model::Source;
 use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
@@ -115,9 +116,32 @@ impl Api {
         &self.dependencies
     }
 
-    /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
-    /// dependencies leave out (`schoolYearTypes`), and what it can be asked for. A document that the API does not have is a warning.
+    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
+    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
+        let mut source = Source::default();
+        let read = |url: &Uri, body: &[u8]| {
+            let mut source = Source::default();
+            openapi::add(url, body, &mut source).map(|()| source)
+        };
+        self.documents(warn, read, |known| source.merge(known))?;
+        Ok(source)
+    }
+
+    /// Every resource that can be posted according to the same documents, with what its collection can be asked for.
     pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
+        let mut collections = BTreeMap::new();
+        self.documents(warn, openapi::collections, |known| collections.extend(known))?;
+        Ok(collections)
+    }
+
+    /// Reads the OpenAPI documents of resources and of descriptors.
+    fn documents<T>(
+        &self,
+        warn: &mut dyn FnMut(String),
+        read: impl Fn(&Uri, &[u8]) -> Result<T>,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -133,19 +157,18 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut collections = BTreeMap::new();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
-            let read = |body: &[u8]| openapi::collections(&url, body);
+            let read = |body: &[u8]| read(&url, body);
             match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => collections.extend(known),
+                Found::Document(known) => take(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(collections)
+        Ok(())
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -261,6 +284,14 @@ mod tests {
         }
     }
 
+    /// An OpenAPI document of one resource.
+    fn document(resource: &str) -> String {
+        let body = r##"{"schema":{"$ref":"#/components/schemas/item"}}"##;
+        let post = format!(r#"{{"requestBody":{{"content":{{"application/json":{body}}}}}}}"#);
+        let schemas = r#"{"schemas":{"item":{"properties":{}}}}"#;
+        format!(r#"{{"paths":{{"/ed-fi/{resource}":{{"post":{post}}}}},"components":{schemas}}}"#)
+    }
+
     /// An API that answers its documents by path; `missing` is not there.
     fn documents(missing: &'static str) -> impl Fn(&request::Request<'_>) -> Answer + Send + Sync {
         move |request| match request.url.path() {
@@ -268,8 +299,8 @@ mod tests {
             "/api" => status(200, DISCOVERY),
             "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
             "/api/metadata/" => status(200, LIST),
-            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
-            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/metadata/r.json" => status(200, &document("schoolYearTypes")),
+            "/api/metadata/d.json" => status(200, &document("termDescriptors")),
             "/api/oauth/token" => testing::token("t1", 1000),
             "/api/data/v3/ed-fi/students" => status(201, ""),
             path => panic!("nobody should ask for {path}"),
@@ -287,9 +318,11 @@ mod tests {
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
         assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
-        let posted = api.collections(&mut |w| warnings.push(w)).unwrap();
-        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
-        assert_eq!(posted.into_keys().collect::<Vec<_>>(), known);
+        let source = api.source(&mut |w| warnings.push(w)).unwrap();
+        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
+        assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);
+        let collections = api.collections(&mut |w| warnings.push(w)).unwrap();
+        assert_eq!(collections.keys().map(Resource::name).collect::<Vec<_>>(), known);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
@@ -358,7 +391,7 @@ mod tests {
         let config = config("no-openapi");
         let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
         let mut warnings = Vec::new();
-        assert_eq!(api.collections(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(api.source(&mut |w| warnings.push(w)).unwrap().endpoints.len(), 1);
         assert_eq!(
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]

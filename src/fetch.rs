@@ -117,7 +117,7 @@ impl Fetch<'_> {
         let mut progress = Progress { work: Work::Fetch, tiers: self.sources.len(), ..Progress::default() };
         let mut told_to_stop = false;
         let open = |source| self.open(source, &drafts);
-        let walk = |errand| self.walk(errand, &drafts);
+        let walk = |errand, hand_in: &dyn Fn(News)| hand_in(self.walk(errand, &drafts));
         pool::run(self.pool, 0..self.sources.len(), open, walk, |news| {
             for news in news {
                 self.learn(news, &mut ledgers, &drafts, &mut progress, observer);

@@ -5,6 +5,7 @@
 
 mod compile;
 mod key;
+mod natural;
 pub mod openapi;
 mod schema;
 mod source;
@@ -16,6 +17,7 @@ use fxhash::FxHashMap;
 use serde_json::Value;
 
 pub use key::{Parameter, Path};
+pub use natural::{Natural, NaturalKey};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
 pub use source::{Endpoint, Form, Member, Source};
 

@@ -1,5 +1,4 @@
-//! Reads the API's OpenAPI metadata as far as sending and fetching need it: which resources can be posted at all, and what their collections
-//! can be asked for.
+//! Reads what the API's list of OpenAPI documents says, and the documents: as a model's source, and what collections can be asked for.
 //!
 //! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
 
@@ -13,6 +12,7 @@ use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
+use crate::model::{Source, openapi};
 use crate::resource::Resource;
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
@@ -99,6 +99,13 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
 }
 
+/// Adds what the OpenAPI document that `url` answered says to `source`.
+pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
+    let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
+}
+
 /// Reads from the OpenAPI document that `url` answered which resources can be posted, and what each can be asked for.
 pub fn collections(url: &Uri, body: &[u8]) -> Result<BTreeMap<Resource, Collection>> {
     let document: Document = reply::json(body)
@@ -180,6 +187,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_openapi_document_is_told_with_its_address() {
+        for body in ["[]", "{", r#"{"paths":{}}"#] {
+            let error = add(&Uri::from_static(URL), body.as_bytes(), &mut Source::default()).unwrap_err();
+            assert!(error.to_string().contains(URL), "{error}");
+        }
+    }
+
+    #[test]
     fn the_genuine_documents_have_their_known_resources() {
         let documents = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/edfi-metadata");
         for (file, count) in [
@@ -189,6 +204,9 @@ mod tests {
         ] {
             // The documents are not part of the project.
             let Ok(body) = std::fs::read(documents.join(file)) else { continue };
+            let mut source = Source::default();
+            add(&Uri::from_static(URL), &body, &mut source).unwrap();
+            assert_eq!(source.endpoints.len(), count, "{file}");
             let read = collections(&Uri::from_static(URL), &body).unwrap();
             assert_eq!(read.len(), count, "{file}");
             assert!(read.values().all(|known| known.largest_page == Some(500)), "{file}");

@@ -53,7 +53,7 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
         let counted = pages[number].total().map_err(|error| stop.set(Stopped::for_error(&error)));
         (counted.ok().map(|counted| (number, counted)), Vec::new())
     };
-    let never = |nothing: Infallible| match nothing {};
+    let never = |nothing: Infallible, _: &dyn Fn((usize, Got<u64>))| match nothing {};
     pool::run(&pool, 0..pages.len(), count, never, |news| {
         news.into_iter().for_each(|(number, counted)| counts[number] = Some(counted));
         api.warnings().iter().chain(&api.waits()).for_each(|text| observer.log(Level::Warning, text));
