@@ -1,6 +1,7 @@
 //! One file a command, each readable on one screen, and what they have in common: output, configuration, the end.
 
 pub mod count;
+pub mod create;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod fetch;
@@ -36,6 +37,7 @@ pub fn run(command: Command) -> Exit {
         Command::Plan(run) => configured(&run, plan),
         Command::Count(run) => configured(&run, count),
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
+        Command::Create(run) => configured(&run, create),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args)
             .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
@@ -149,6 +151,14 @@ fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) 
     let results = fetched.to_json(config, exit);
     tell_result(run, &results, || fetched.to_text());
     write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let (told, exit) = create::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
+    if !run.output.quiet {
+        say(&told);
+    }
     Ok(exit)
 }
 

@@ -129,6 +129,15 @@ pub const COMMANDS: &[CommandInfo] = &[
                 get no file.",
         make: |parsed| Command::Fetch(parsed.run, parsed.fetch),
     },
+    CommandInfo {
+        name: "create",
+        takes_config: true,
+        summary: "make templates that turn tables into payloads",
+        about: "Makes an earthmover project in the current folder: earthmover.yml, and templates/{resource}.jsont for each \
+                selected resource, with a column for each value that its payloads can have. Nothing that is there is \
+                written over.",
+        make: |parsed| Command::Create(parsed.run),
+    },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "sandbox",
@@ -150,7 +159,7 @@ pub const COMMANDS: &[CommandInfo] = &[
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 6] = ["validate", "validate+send", "delete", "truncate", "create", "metadata"];
+pub const LATER: [&str; 5] = ["validate", "validate+send", "delete", "truncate", "metadata"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -181,14 +190,14 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "count", "fetch", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch"];
+const ALL: &[&str] = &["send", "plan", "count", "fetch", "create", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "create"];
 const WITH_FILES: &[&str] = &["send", "plan"];
 const FORCED: &[&str] = &["send", "plan", "fetch"];
 const ASKING: &[&str] = &["send", "count", "fetch"];
 const SEND: &[&str] = &["send"];
 const FETCH: &[&str] = &["fetch"];
-const TELLING: &[&str] = &["send", "plan", "count", "fetch", "demo"];
+const TELLING: &[&str] = &["send", "plan", "count", "fetch", "create", "demo"];
 const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]

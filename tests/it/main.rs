@@ -4,6 +4,7 @@ mod chance;
 mod command_line;
 mod configuration;
 mod count;
+mod create;
 mod district;
 mod exits;
 mod faults;
