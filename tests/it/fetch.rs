@@ -247,6 +247,17 @@ fn an_interruption_is_obeyed_between_pages() {
 }
 
 #[test]
+fn a_run_that_cannot_begin_says_so_in_the_results_too() {
+    let stage = Stage::with(Options { credentials: Some(("other".into(), "key".into())), ..Options::default() });
+    for command in ["fetch", "count"] {
+        stage.run(&[command, "--results-file", "r.json"]).expect(4).tells(&["login refused"]);
+        let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("r.json")).unwrap()).unwrap();
+        assert_eq!((&results["command"], number(&results["exit_code"])), (&command.into(), 4));
+        assert!(results["stopped"].as_str().unwrap().starts_with("login refused"), "{results}");
+    }
+}
+
+#[test]
 fn an_api_that_fails_as_a_whole_ends_the_fetch_without_files() {
     let stage = Stage::with(Options { fail_503: Some(1), ..Options::default() });
     let (ended, results) = fetch(&stage, &["-s", "s*", "--set", "num_retries", "0"]);
