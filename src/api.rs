@@ -4,10 +4,11 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps. [`send`] takes one request for data to its end. [`Api`] ties them together.
+//! gets and [`cache`] keeps; `documents` knows which of them describe resources. [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
+mod documents;
 pub mod gate;
 pub mod login;
 pub mod metadata;
@@ -25,15 +26,12 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use self::cache::Cache;
 use self::dependencies::Dependency;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
-use self::openapi::Collection;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
@@ -46,8 +44,6 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::model::Source;
-use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
 /// each byte of a hostile one many.
@@ -55,9 +51,6 @@ const SHORT: u64 = 1024 * 1024;
 
 /// The longest document of dependencies that is read. Real ones have 60 kB.
 const MIDDLING: u64 = 4 * 1024 * 1024;
-
-/// The longest OpenAPI document that is read. Real ones have 3 MB.
-const LONG: u64 = 32 * 1024 * 1024;
 
 /// The longest page of records that is read, in bytes. With 500 records, the most that an ODS/API gives, each may have 128 kB.
 pub const PAGE: u64 = 64 * 1024 * 1024;
@@ -114,61 +107,6 @@ impl Api {
     /// When each resource's turn comes, sorted by the order of creation.
     pub fn dependencies(&self) -> &[Dependency] {
         &self.dependencies
-    }
-
-    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
-    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
-    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
-        let mut source = Source::default();
-        let read = |url: &Uri, body: &[u8]| {
-            let mut source = Source::default();
-            openapi::add(url, body, &mut source).map(|()| source)
-        };
-        self.documents(warn, read, |known| source.merge(known))?;
-        Ok(source)
-    }
-
-    /// Every resource that can be posted according to the same documents, with what its collection can be asked for.
-    pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
-        let mut collections = BTreeMap::new();
-        self.documents(warn, openapi::collections, |known| collections.extend(known))?;
-        Ok(collections)
-    }
-
-    /// Reads the OpenAPI documents of resources and of descriptors.
-    fn documents<T>(
-        &self,
-        warn: &mut dyn FnMut(String),
-        read: impl Fn(&Uri, &[u8]) -> Result<T>,
-        mut take: impl FnMut(T),
-    ) -> Result<()> {
-        let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
-        let (mut resources, mut descriptors) =
-            (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
-        if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &self.urls.open_api) {
-            let read = |body: &[u8]| openapi::list(list, body);
-            match metadata.get("the list of OpenAPI documents", SHORT, list, read)? {
-                Found::Document(listed) => {
-                    let mended =
-                        |url: Option<String>| url.map(|u| urls::mended(&self.base, &self.config, &u)).transpose();
-                    resources = resources.or(mended(listed.resources)?);
-                    descriptors = descriptors.or(mended(listed.descriptors)?);
-                }
-                Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
-            }
-        }
-        for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
-            let Some(url) = url else {
-                (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
-                continue;
-            };
-            let read = |body: &[u8]| read(&url, body);
-            match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => take(known),
-                Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
-            }
-        }
-        Ok(())
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -256,6 +194,7 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
+    use crate::resource::Resource;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",

@@ -16,12 +16,14 @@ use std::path::Path;
 
 use jiff::Zoned;
 
+use self::count::Census;
 use crate::api::cache;
 use crate::cli::{Command, FetchArgs, LogFormat, Output, Run};
 use crate::config::{self, Config, Level};
 use crate::disk::{self, Readers};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::fetch::harvest::Yield;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
 use crate::report::Summary;
@@ -72,19 +74,28 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let interrupt = Interrupt::on_signals()?;
     let started = Zoned::now();
-    let summary = match send::run(config, &run.selection, &resend(run, config), terminal, &interrupt) {
-        Ok(summary) => summary,
-        // The pipeline that waits for a results file learns from it that nothing was sent.
-        Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
-            tell(&error, config.show_stacktrace, terminal);
-            let stopped = Some(Stopped { exit: error.exit(), why: error.to_string() });
-            Summary::of_nothing(started, stopped)
-        }
-        Err(error) => return Err(error),
-    };
+    let summary = send::run(config, &run.selection, &resend(run, config), terminal, &interrupt);
+    let summary = or_nothing(summary, config, terminal, |stopped| Summary::of_nothing(started, Some(stopped)))?;
     let exit = summary.exit(run.partial_ok);
     conclude(&summary, exit, run, config)?;
     Ok(exit)
+}
+
+/// What there is to tell of a run that could not begin, once its error is told: the pipeline that waits for a results file learns from it that
+/// nothing was done. A wrong command line or a lock is no run.
+fn or_nothing<T>(
+    outcome: Result<T>,
+    config: &Config,
+    terminal: &mut Terminal,
+    nothing: impl FnOnce(Stopped) -> T,
+) -> Result<T> {
+    match outcome {
+        Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
+            tell(&error, config.show_stacktrace, terminal);
+            Ok(nothing(Stopped::for_error(&error)))
+        }
+        other => other,
+    }
 }
 
 /// Tells how a run ended, on the terminal and in the results file.
@@ -127,10 +138,12 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 }
 
 fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
-    let census = count::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let census = count::run(config, &run.selection, terminal, &interrupt);
+    let census = or_nothing(census, config, terminal, |stopped| Census::of_nothing(started, stopped))?;
     let exit = census.exit(run.partial_ok);
     let results = census.to_json(config, exit);
-    if let Some(stopped) = &census.stopped {
+    if let Some(stopped) = census.stopped.as_ref().filter(|_| !census.resources.is_empty()) {
         terminal.log(Level::Critical, &stopped.why);
     }
     let separator = &config.count_separator;
@@ -146,7 +159,10 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 }
 
 fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
-    let fetched = fetch::run(config, run, args, terminal, &Interrupt::on_signals()?)?;
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let fetched = fetch::run(config, run, args, terminal, &interrupt);
+    let nothing = |stopped| Yield::of_nothing(started, fetch::folder(config, args), stopped);
+    let fetched = or_nothing(fetched, config, terminal, nothing)?;
     let exit = fetched.exit(run.partial_ok);
     let results = fetched.to_json(config, exit);
     tell_result(run, &results, || fetched.to_text());
