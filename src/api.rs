@@ -4,7 +4,7 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
+//! gets and [`cache`] keeps. [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
@@ -32,7 +32,6 @@ use serde_json::Value;
 use self::cache::Cache;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
-use self::request::Post;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
@@ -57,6 +56,9 @@ const MIDDLING: u64 = 4 * 1024 * 1024;
 
 /// The longest OpenAPI document that is read. Real ones have 3 MB.
 const LONG: u64 = 32 * 1024 * 1024;
+
+/// The longest page of records that is read, in bytes. With 500 records, the most that an ODS/API gives, each may have 128 kB.
+pub const PAGE: u64 = 64 * 1024 * 1024;
 
 /// An API whose metadata is known. Workers share it.
 pub struct Api {
@@ -170,7 +172,19 @@ impl Api {
     /// configuration. `correlation` is by what the API's log is to know it. Called by many workers at once. An error stops the run.
     pub fn post(&self, url: &Uri, body: &[u8], correlation: &str) -> Result<Sent> {
         let correlation = HeaderValue::from_str(correlation).ok();
-        send::send(&self.wire, &self.session, &Post { url, body, correlation })
+        send::send(&self.wire, &self.session, request::post(url, body, correlation))
+    }
+
+    /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]. A body longer
+    /// than [`PAGE`] is no answer.
+    pub fn get(&self, url: &Uri) -> Result<Sent> {
+        send::send(&self.wire, &self.session, request::get(url, None, PAGE))
+    }
+
+    /// Deletes the record at a URL: that of its resource, a slash and its id. Accepted: it is gone. Refused with 404: it was gone before, perhaps
+    /// by an attempt whose answer did not arrive; with 409: others refer to it.
+    pub fn delete(&self, url: &Uri) -> Result<Sent> {
+        send::send(&self.wire, &self.session, request::delete(url))
     }
 }
 
@@ -269,7 +283,7 @@ mod tests {
         assert_eq!(api.dependencies(), [expected]);
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
-        assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
+        assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
         let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
         let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
         assert_eq!(posted, BTreeSet::from(known));

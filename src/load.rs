@@ -10,6 +10,7 @@ use std::time::Instant;
 use rayon::ThreadPool;
 
 use crate::api::Api;
+use crate::api::reply::Reply;
 use crate::api::send::Settled;
 use crate::api::transport::http::Uri;
 use crate::books::Books;
@@ -197,7 +198,7 @@ impl Load<'_> {
         };
         route.door.answered(&settled);
         match settled {
-            Settled::Accepted { status } => News::Settled(payload.outcome(Verdict::Accepted { status })),
+            Settled::Accepted(Reply { status, .. }) => News::Settled(payload.outcome(Verdict::Accepted { status })),
             Settled::NoAnswer { status, reason } => {
                 News::Settled(payload.outcome(Verdict::Unsent(Reason { status, message: reason })))
             }

@@ -45,6 +45,16 @@ impl Urls {
     }
 }
 
+/// A URL with a query (RFC 3986 section 3.4), whose values may be anything.
+pub fn with_query<'a>(url: &Uri, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Uri> {
+    let mut text = url.to_string();
+    for (name, value) in parameters {
+        let mark = if text.contains('?') { '&' } else { '?' };
+        text.push_str(&format!("{mark}{}={}", escaped(name), escaped(value)));
+    }
+    parse("a URL with a query", &text)
+}
+
 /// The address of the discovery document.
 pub fn base(api: &Api) -> Result<Uri> {
     let url = parse("edfi_api.base_url", api.base_url.trim())?;
@@ -328,6 +338,16 @@ mod tests {
         let mut api = testing::api(base_url);
         set(&mut api);
         resolve(&base(&api)?, &api, Ok(&document))
+    }
+
+    #[test]
+    fn a_query_takes_values_of_any_kind() {
+        let url = Uri::from_static("https://example.com/data/v3/ed-fi/students");
+        let value = "uri://ed-fi.org/SexDescriptor#Not & é";
+        let asked = with_query(&url, [("limit", "0"), ("sexDescriptor", value)]).unwrap();
+        let expected = "limit=0&sexDescriptor=uri%3A%2F%2Fed-fi.org%2FSexDescriptor%23Not%20%26%20%C3%A9";
+        assert_eq!(asked.to_string(), format!("{url}?{expected}"));
+        assert_eq!(with_query(&url, []).unwrap(), url);
     }
 
     fn shown(urls: &Urls) -> [String; 4] {
