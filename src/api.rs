@@ -4,10 +4,12 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps. [`send`] takes one request for data to its end. [`Api`] ties them together.
+//! gets and [`cache`] keeps, and
+//! [`descriptors`] the values of descriptors; [`saved`] has all of that in one file. [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
+pub mod descriptors;
 pub mod gate;
 pub mod login;
 pub mod metadata;
@@ -16,6 +18,7 @@ pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod retry;
+pub mod saved;
 pub mod send;
 pub mod session;
 #[cfg(test)]
@@ -26,13 +29,16 @@ pub mod urls;
 pub mod wire;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
 use self::cache::Cache;
+use self::descriptors::Asking;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
 use self::retry::Policy;
+use self::saved::Saved;
 use self::send::Sent;
 use self::session::Session;
 use self::token_file::TokenFile;
@@ -44,7 +50,7 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::model::Dependency;
+use crate::model::{Dependency, Source, Values};
 use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
@@ -68,8 +74,10 @@ pub struct Api {
     wire: Wire,
     cache: Cache,
     urls: Urls,
+    discovery: Option<Value>,
     dependencies: Vec<Dependency>,
     session: Session,
+    saved: Option<Saved>,
 }
 
 impl Api {
@@ -93,20 +101,45 @@ impl Api {
     pub fn over(wire: Wire, config: &Config, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let base = urls::base(&config.api)?;
         let cache = Cache::below(&config.state_dir);
+        let saved = config.metadata_file.as_deref().map(|file| saved_from(file, &base)).transpose()?;
         let mut metadata = Metadata { wire: &wire, cache: &cache, warn };
-        let urls = discovered(&mut metadata, &base, &config.api)?;
+        let discovery = match &saved {
+            Some(saved) => saved.discovery.clone().ok_or_else(|| "none in the metadata file".to_string()),
+            None => discovered(&mut metadata, &base, &config.api)?,
+        };
+        let urls = urls::resolve(&base, &config.api, discovery.as_ref().map_err(String::as_str))?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
-        let dependencies = ordered(&mut metadata, &base, &urls)?;
+        let dependencies = match &saved {
+            Some(saved) => saved.dependencies.clone(),
+            None => ordered(&mut metadata, &base, &urls)?,
+        };
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
             .waiting(config.connection.wait_for_token);
         let allow_http = config.connection.allow_http;
-        Ok(Api { config: config.api.clone(), allow_http, base, wire, cache, urls, dependencies, session })
+        let discovery = discovery.ok();
+        Ok(Api {
+            config: config.api.clone(),
+            allow_http,
+            base,
+            wire,
+            cache,
+            urls,
+            discovery,
+            dependencies,
+            session,
+            saved,
+        })
     }
 
     /// Where everything is.
     pub fn urls(&self) -> &Urls {
         &self.urls
+    }
+
+    /// The API's discovery document, if it has one.
+    pub fn discovery(&self) -> Option<&Value> {
+        self.discovery.as_ref()
     }
 
     /// When each resource's turn comes, sorted by the order of creation.
@@ -117,6 +150,42 @@ impl Api {
     /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
     /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
     pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.source.endpoints.iter().map(|endpoint| endpoint.resource.clone()).collect());
+        }
+        Ok(self.documents(openapi::posted, warn)?.into_iter().flatten().collect())
+    }
+
+    /// What the API's OpenAPI documents say of resources; `None` if it has no such documents. Quick once they are cached.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Option<Source>> {
+        let documents = match &self.saved {
+            Some(saved) => vec![saved.source.clone()],
+            None => self.documents(openapi::source, warn)?,
+        };
+        let mut source = Source::default();
+        documents.into_iter().for_each(|document| source.add(document));
+        Ok((!source.endpoints.is_empty()).then_some(source))
+    }
+
+    /// The values of the descriptors that are `wanted`, from the cache or, page by page, from the API: `pool` has as many workers as there
+    /// may be requests at the same time. What the API does not let us read is a warning, and nothing is known of it then.
+    pub fn descriptor_values<'r>(
+        &self,
+        wanted: impl IntoIterator<Item = &'r Resource>,
+        pool: &rayon::ThreadPool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Values> {
+        match &self.saved {
+            Some(saved) => Ok(saved.values.clone()),
+            None => {
+                let get = |url: &Uri| self.get(url);
+                Asking { urls: &self.urls, cache: &self.cache, pool, get: &get }.values(wanted, warn)
+            }
+        }
+    }
+
+    /// The OpenAPI documents of resources and of descriptors, as `read` reads them. One that the API does not have is a warning.
+    fn documents<T>(&self, read: fn(&Uri, &[u8]) -> Result<T>, warn: &mut dyn FnMut(String)) -> Result<Vec<T>> {
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -132,19 +201,19 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut posted = BTreeSet::new();
+        let mut documents = Vec::new();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
-            let read = |body: &[u8]| openapi::posted(&url, body);
-            match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => posted.extend(known),
+            let name = format!("the OpenAPI document of {what}");
+            match metadata.get_made(&name, LONG, &url, openapi::compacted, |body| read(&url, body))? {
+                Found::Document(document) => documents.push(document),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(posted)
+        Ok(documents)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -188,19 +257,34 @@ impl Api {
     }
 }
 
-/// The API's URLs. Where the configuration says all that is needed, discovery may fail.
-fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Urls> {
+/// The metadata in a file, which must be that of the API that is configured, or payloads might go to another one than somebody thinks.
+fn saved_from(file: &Path, base: &Uri) -> Result<Saved> {
+    let saved = Saved::read(file)?;
+    let same = |url: &str| url.trim().trim_end_matches('/') == base.to_string().trim_end_matches('/');
+    match same(&saved.base_url) {
+        true => Ok(saved),
+        false => Err(Error::usage(format!(
+            "the metadata file {} is of the API at {}, but edfi_api.base_url is {base}: \
+             set that to the former, or save the metadata of the latter",
+            file.display(),
+            saved.base_url
+        ))),
+    }
+}
+
+/// The API's discovery document, or what was found in its place. Where the configuration says all that is needed, it may fail.
+fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Result<Value, String>> {
     let read = |body: &[u8]| {
         let told = || format!("the discovery document at {base} is no JSON; is edfi_api.base_url right?");
         reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
     };
     let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
     match metadata.get("the discovery document", SHORT, base, read) {
-        Ok(Found::Document(document)) => urls::resolve(base, api, Ok(&document)),
-        Ok(Found::Absent(refusal)) => urls::resolve(base, api, Err(&format!("{}, {}", refusal.status, refusal.text()))),
+        Ok(Found::Document(document)) => Ok(Ok(document)),
+        Ok(Found::Absent(refusal)) => Ok(Err(format!("{}, {}", refusal.status, refusal.text()))),
         Err(error) if by_hand && error.exit() == Exit::GivenUp => {
             (metadata.warn)(format!("{error}; going by the configuration alone"));
-            urls::resolve(base, api, Err(&error.to_string()))
+            Ok(Err(error.to_string()))
         }
         Err(error) => Err(error),
     }
@@ -253,6 +337,7 @@ mod tests {
             connection: testing::connection(),
             rejects_dir: None,
             resend_failed: false,
+            metadata_file: None,
             log_level: Level::Info,
             show_stacktrace: false,
         }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod metadata;
 pub mod plan;
 pub mod prepare;
 #[cfg(feature = "sandbox")]
@@ -31,6 +32,9 @@ pub fn run(command: Command) -> Exit {
         Command::Help(text) | Command::Version(text) => say(&text),
         Command::Send(run) => configured(&run, send),
         Command::Plan(run) => configured(&run, plan),
+        Command::SaveMetadata { run, file } => {
+            configured(&run, |run, config, terminal| save(run, &file, config, terminal))
+        }
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args)
             .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
@@ -43,7 +47,7 @@ pub fn run(command: Command) -> Exit {
 }
 
 /// Loads the configuration, runs a command with it, and logs the error that stopped it, if one did.
-fn configured(run: &Run, command: fn(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
+fn configured(run: &Run, command: impl FnOnce(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
     let mut terminal = terminal(&run.output, Level::Info);
     let loaded = match config::load(&run.config, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
@@ -107,6 +111,15 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     Ok(say(&match run.output.log_format {
         LogFormat::Text => outlook.to_text(),
         LogFormat::Json => format!("{}\n", outlook.to_json()),
+    }))
+}
+
+fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let interrupt = Interrupt::on_signals()?;
+    let written = metadata::save(config, file, terminal, &interrupt)?;
+    Ok(say(&match run.output.log_format {
+        LogFormat::Text => written.to_text(),
+        LogFormat::Json => format!("{}\n", written.to_json()),
     }))
 }
 

@@ -99,6 +99,8 @@ pub struct Config {
     pub rejects_dir: Option<PathBuf>,
     /// Send again what was refused last time.
     pub resend_failed: bool,
+    /// The API's metadata as it was saved, in place of asking the API for it.
+    pub metadata_file: Option<PathBuf>,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// Print the whole chain of causes of an error.

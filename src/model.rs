@@ -9,6 +9,7 @@ mod key;
 pub mod openapi;
 mod schema;
 mod source;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub use key::{Parameter, Path};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
 pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
+pub use values::Values;
 
 use crate::error::Result;
 use crate::resource::Resource;

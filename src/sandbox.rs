@@ -42,6 +42,7 @@ use std::time::Duration;
 pub use metadata::compact_model;
 pub use watch::Received;
 
+use crate::api::saved::Saved;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use metadata::Metadata;
@@ -53,7 +54,7 @@ use stop::Stop;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any that is free.
     pub port: u16,
-    /// A folder of documents to serve in place of the built-in Data Standard 5.0.
+    /// A folder of documents, or a file of saved metadata, to serve in place of the built-in Data Standard 5.0.
     pub metadata: Option<PathBuf>,
     /// Accept every payload for a known resource unread and keep none, for measurements.
     pub no_check: bool,
@@ -125,10 +126,11 @@ pub struct Sandbox {
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Starts a sandbox; it listens when this returns. An error if the port is taken or the folder of metadata cannot be used.
+/// Starts a sandbox; it listens when this returns. An error if the port is taken or the metadata cannot be used.
 pub fn start(options: Options) -> Result<Sandbox> {
     let metadata = match &options.metadata {
-        Some(folder) => Metadata::of_folder(folder)?,
+        Some(folder) if folder.is_dir() => Metadata::of_folder(folder)?,
+        Some(file) => Metadata::of_saved(Saved::read(file)?)?,
         None => Metadata::built_in()?,
     };
     let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);

@@ -37,6 +37,18 @@ impl Metadata<'_> {
     ///
     /// Where a stale copy can serve, the API is asked just once, so that `plan` is quick without it.
     pub fn get<T>(&mut self, what: &str, most: u64, url: &Uri, read: impl Fn(&[u8]) -> Result<T>) -> Result<Found<T>> {
+        self.get_made(what, most, url, |body| body, read)
+    }
+
+    /// The same of a document that is long to read: what is kept, and what `read` is given, is what `make` makes of it.
+    pub fn get_made<T>(
+        &mut self,
+        what: &str,
+        most: u64,
+        url: &Uri,
+        make: impl Fn(Vec<u8>) -> Vec<u8>,
+        read: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<Found<T>> {
         let now = unix_now();
         // A copy that cannot be read any more is as good as none.
         let kept = self.cache.load(url).and_then(|copy| read(&copy.body).ok().map(|document| (copy, document)));
@@ -50,8 +62,9 @@ impl Metadata<'_> {
         };
         match (answer, kept) {
             (Ok(reply), _) if reply.accepted() => {
-                let document = read(&reply.body)?;
-                self.keep(url, Copy { etag: reply.etag, fetched: now, body: reply.body });
+                let body = make(reply.body);
+                let document = read(&body)?;
+                self.keep(url, Copy { etag: reply.etag, fetched: now, body });
                 Ok(Found::Document(document))
             }
             (Ok(Reply { status: 304, .. }), Some((copy, document))) => {

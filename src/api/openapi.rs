@@ -1,4 +1,6 @@
-//! Reads the API's OpenAPI metadata as far as sending needs it: which resources can be posted at all.
+//! Reads the API's OpenAPI metadata: which resources can be posted at all, which is what sending needs, and what they look like.
+//!
+//! A genuine document has 3 MB, of which a twentieth matters here: [`compacted`] is what the cache keeps of it, and read in its place.
 //!
 //! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
 
@@ -11,6 +13,7 @@ use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
+use crate::model::{self, Source, compact};
 use crate::resource::Resource;
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
@@ -55,8 +58,40 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
 }
 
-/// Reads from the OpenAPI document that `url` answered which resources can be posted.
+/// The first line of what [`compacted`] makes, by which it is told from a document. Changes whenever the lines that follow mean something else.
+const COMPACTED: &str = "# What matters of an OpenAPI document, form 1.\n";
+
+/// What matters of an OpenAPI document, as the text of [`compact`]; the document itself where that cannot tell it.
+pub fn compacted(body: Vec<u8>) -> Vec<u8> {
+    let read = |body: &[u8]| {
+        let mut source = Source::default();
+        model::openapi::read(&reply::json(body).ok()?, &mut source).ok()?;
+        compact::write(&source, &[])
+    };
+    read(&body).map_or(body, |text| format!("{COMPACTED}{text}").into_bytes())
+}
+
+/// Reads what the OpenAPI document that `url` answered, compacted or not, says of resources.
+pub fn source(url: &Uri, body: &[u8]) -> Result<Source> {
+    let unusual = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    if let Some(text) = text(body) {
+        return compact::read(text).map(|(source, _)| source).or_stop(Exit::GivenUp, unusual);
+    }
+    let mut source = Source::default();
+    model::openapi::read(&reply::json(body).or_stop(Exit::GivenUp, unusual)?, &mut source)
+        .or_stop(Exit::GivenUp, unusual)?;
+    Ok(source)
+}
+
+fn text(body: &[u8]) -> Option<&str> {
+    body.starts_with(COMPACTED.as_bytes()).then(|| std::str::from_utf8(body).ok()).flatten()
+}
+
+/// Reads from the OpenAPI document that `url` answered, compacted or not, which resources can be posted.
 pub fn posted(url: &Uri, body: &[u8]) -> Result<BTreeSet<Resource>> {
+    if text(body).is_some() {
+        return Ok(source(url, body)?.endpoints.into_iter().map(|endpoint| endpoint.resource).collect());
+    }
     let document: Document = reply::json(body)
         .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
     let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
@@ -107,6 +142,31 @@ mod tests {
             assert_eq!(posted, BTreeSet::from(expected));
         }
         assert!(posted(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
+    }
+
+    const DOCUMENT: &str = r##"{"definitions":{
+        "school":{"required":["schoolId"],"properties":{"schoolId":{"type":"integer"},"rank":{"$ref":"#/definitions/rank"}}},
+        "rank":{"properties":{"at place":{"type":"string"}}},
+        "plain":{"properties":{"schoolId":{"type":"integer"}}}},
+        "paths":{"/ed-fi/schools":{"post":{"parameters":[{"in":"body","schema":{"$ref":"#/definitions/BODY"}}]}}}}"##;
+
+    #[test]
+    fn what_matters_is_read_from_the_document_and_from_what_is_kept_of_it_alike() {
+        let url = Uri::from_static(URL);
+        // The second has a name that the compact form cannot tell, so that the document itself is kept.
+        for (body, shorter) in [("plain", true), ("school", false)] {
+            let document = DOCUMENT.replace("BODY", body).into_bytes();
+            let kept = compacted(document.clone());
+            assert_eq!(kept.starts_with(b"#"), shorter);
+            assert_eq!(posted(&url, &kept).unwrap(), BTreeSet::from([Resource::new("ed-fi", "schools")]));
+            let (known, read) = (source(&url, &document).unwrap(), source(&url, &kept).unwrap());
+            assert_eq!(read.endpoints, known.endpoints);
+            assert_eq!(read.schemas[body], known.schemas[body]);
+        }
+        for wrong in ["{}", "<html>", &format!("{COMPACTED}nonsense")] {
+            assert_eq!(compacted(wrong.into()), wrong.as_bytes());
+            assert!(source(&url, wrong.as_bytes()).unwrap_err().to_string().contains(URL), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The commands and the options, in two tables that feed the parser, the help, and the test that README mentions each.
 
 use super::{Command, Parsed};
+use crate::error::{Error, Result};
 
 /// A command.
 pub struct CommandInfo {
     /// What is typed.
     pub name: &'static str,
+    /// What follows the name: a word in small letters as it is, one in capitals for something.
+    pub operands: &'static [&'static str],
     /// Whether it reads a configuration.
     pub takes_config: bool,
     /// What it does, in a line.
@@ -13,7 +16,7 @@ pub struct CommandInfo {
     /// What else is to be known, for its own help.
     pub about: &'static str,
     /// Takes of the parsed arguments what concerns this command.
-    pub(super) make: fn(Parsed) -> Command,
+    pub(super) make: fn(Parsed) -> Result<Command>,
 }
 
 /// Which option it is.
@@ -88,44 +91,60 @@ pub struct Opt {
 pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo {
         name: "send",
+        operands: &[],
         takes_config: true,
         summary: "send the payloads in data_dir to the API",
         about: "Sends each payload that was not sent before, in the order of the API's dependencies. What was sent \
                 before is sent again only where --force, --older-than, --newer-than, --resend-status-codes or \
                 --failed asks for it; any of them suffices.",
-        make: |parsed| Command::Send(parsed.run),
+        make: |parsed| Ok(Command::Send(parsed.run)),
     },
     CommandInfo {
         name: "plan",
+        operands: &[],
         takes_config: true,
         summary: "show what send would do, and send nothing",
         about: "Shows in which order resources would be sent, and for each its files and how many of its payloads \
                 would be sent or skipped, and why.",
-        make: |parsed| Command::Plan(parsed.run),
+        make: |parsed| Ok(Command::Plan(parsed.run)),
+    },
+    CommandInfo {
+        name: "metadata",
+        operands: &["save", "FILE"],
+        takes_config: true,
+        summary: "save what the API says of itself to a file",
+        about: "Puts the API's discovery document, the order of its resources, what its OpenAPI documents say of them \
+                and all values of its descriptors into one file. With `--metadata FILE`, or with the key \
+                `metadata_file`, a load is planned, and the sandbox serves that API, where the API cannot be reached.",
+        make: |mut parsed| match parsed.operands.pop() {
+            Some(file) => Ok(Command::SaveMetadata { run: parsed.run, file: file.into() }),
+            None => Err(Error::usage("'metadata' needs a file: lightbeam metadata save FILE")),
+        },
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "sandbox",
+        operands: &[],
         takes_config: false,
         summary: "run an Ed-Fi API in memory, for trying things out",
         about: "Listens on 127.0.0.1 only and forgets everything when it ends. Faults, each on request, show how a \
                 load behaves when the API does not.",
-        make: |parsed| Command::Sandbox(parsed.sandbox),
+        make: |parsed| Ok(Command::Sandbox(parsed.sandbox)),
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "demo",
+        operands: &[],
         takes_config: false,
         summary: "send a sample school district to a sandbox, twice",
         about: "Starts a sandbox, sends it the sample district, sends it again, and explains the summaries. It ends \
                 by itself.",
-        make: |parsed| Command::Demo(parsed.run.output),
+        make: |parsed| Ok(Command::Demo(parsed.run.output)),
     },
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 8] =
-    ["count", "fetch", "validate", "validate+send", "delete", "truncate", "create", "metadata"];
+pub const LATER: [&str; 7] = ["count", "fetch", "validate", "validate+send", "delete", "truncate", "create"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -156,10 +175,12 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan"];
+const ALL: &[&str] = &["send", "plan", "metadata", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "metadata"];
+const LOADING: &[&str] = &["send", "plan"];
 const SEND: &[&str] = &["send"];
-const TELLING: &[&str] = &["send", "plan", "demo"];
+const TELLING: &[&str] = &["send", "plan", "metadata", "demo"];
+const OFFLINE: &[&str] = &["send", "plan", "sandbox"];
 const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]
@@ -174,25 +195,25 @@ static OPTIONS: &[Opt] = &[
          or - for standard input."),
     opt(Id::Set, &[], &["set"], Takes::Pairs, WITH_CONFIG,
         "Set keys of the configuration, in either spelling; lists as YAML."),
-    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), WITH_CONFIG,
+    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), LOADING,
         "Only these resources: names with commas between, * at either end."),
-    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), WITH_CONFIG,
+    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), LOADING,
         "Not these resources, even if selected."),
-    opt(Id::Force, &['f'], &["force"], Takes::Nothing, WITH_CONFIG,
+    opt(Id::Force, &['f'], &["force"], Takes::Nothing, LOADING,
         "Send everything, whenever it was sent before."),
-    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), WITH_CONFIG,
+    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), LOADING,
         "Send again what was last sent before TIME, which is ISO 8601 with or without zone (without: local time), or \
          a date."),
-    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), WITH_CONFIG,
+    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), LOADING,
         "Send again what was last sent after TIME."),
-    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), WITH_CONFIG,
+    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), LOADING,
         "Send again what was last answered with one of these HTTP statuses, with commas between."),
-    opt(Id::Failed, &[], &["failed"], Takes::Nothing, WITH_CONFIG,
+    opt(Id::Failed, &[], &["failed"], Takes::Nothing, LOADING,
         "Send again what was refused last time, as `resend_failed: true` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first."),
 
-    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_CONFIG,
+    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), LOADING,
         "Send the files in DIR, not those in data_dir."),
     opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SEND,
         "Keep refused payloads and their reasons in DIR, not below state_dir."),
@@ -210,10 +231,12 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Quiet, &[], &["quiet"], Takes::Nothing, TELLING,
         "Tell only what is wrong."),
 
+    opt(Id::Metadata, &[], &["metadata"], Takes::One("FILE"), OFFLINE,
+        "Go by the metadata in FILE, as `lightbeam metadata save` wrote it, and ask the API for none. The sandbox \
+         serves it in place of Data Standard 5.0, or else a folder of an API's documents."),
+
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one unless told."),
-    opt(Id::Metadata, &[], &["metadata"], Takes::One("DIR"), SANDBOX,
-        "Serve the documents in DIR, not Data Standard 5.0."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,
         "Accept every payload unread, for benchmarks."),
     opt(Id::Shape, &[], &["shape"], Takes::One("new|old"), SANDBOX,

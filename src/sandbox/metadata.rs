@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::folder::Found;
 use super::order;
 use crate::api::dependencies;
+use crate::api::saved::Saved;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
-use crate::model::{Dependency, Endpoint, Model, Source, compact, openapi};
+use crate::model::{Dependency, Endpoint, Model, Source, Values, compact, openapi};
 use crate::resource::Resource;
 
 const BUILT_IN: &str = include_str!("ds-5.0.model");
@@ -23,6 +24,8 @@ pub struct Metadata {
     pub dependencies: Vec<Dependency>,
     /// The discovery document without its URLs.
     pub discovery: Value,
+    /// The values that its descriptors have from the start.
+    pub values: Values,
     /// The OpenAPI document of resources.
     pub resources: Origin,
     /// The OpenAPI document of descriptors.
@@ -49,9 +52,7 @@ impl Metadata {
     /// derived from references.
     pub fn of_folder(folder: &Path) -> Result<Metadata> {
         let documents = Documents::of_folder(folder)?;
-        let mut discovery = documents.discovery.unwrap_or_else(discovery);
-        // Its URLs say the year by themselves, so that nothing has to be rebuilt from the mode.
-        discovery.as_object_mut().map(|discovery| discovery.remove("apiMode"));
+        let discovery = without_mode(documents.discovery.unwrap_or_else(discovery));
         Metadata::new(
             &documents.source,
             &documents.dependencies,
@@ -59,6 +60,19 @@ impl Metadata {
             Origin::File(documents.resources),
             documents.descriptors,
         )
+    }
+
+    /// From what was saved of an API.
+    pub fn of_saved(saved: Saved) -> Result<Metadata> {
+        if saved.source.endpoints.is_empty() {
+            return Err(Error::usage(format!(
+                "the metadata of the API at {} has no OpenAPI documents, so that the sandbox cannot serve it",
+                saved.base_url
+            )));
+        }
+        let discovery = without_mode(saved.discovery.unwrap_or_else(discovery));
+        let metadata = Metadata::new(&saved.source, &saved.dependencies, discovery, Origin::Model, Origin::Model)?;
+        Ok(Metadata { values: saved.values, ..metadata })
     }
 
     fn new(
@@ -70,7 +84,7 @@ impl Metadata {
     ) -> Result<Metadata> {
         let model = Arc::new(Model::compile(source)?);
         let dependencies = order::complete(&model, known);
-        Ok(Metadata { model, dependencies, discovery, resources, descriptors })
+        Ok(Metadata { model, dependencies, discovery, values: Values::default(), resources, descriptors })
     }
 }
 
@@ -141,6 +155,12 @@ fn discovery() -> Value {
             {"name": "TPDM", "version": "1.1.0", "informationalVersion": "TPDM-Core"}
         ]
     })
+}
+
+/// The sandbox's URLs say the year by themselves, so that nothing has to be rebuilt from the mode.
+fn without_mode(mut discovery: Value) -> Value {
+    discovery.as_object_mut().map(|discovery| discovery.remove("apiMode"));
+    discovery
 }
 
 fn read_openapi(file: &Path, document: &Value, source: &mut Source) -> Result<()> {

@@ -51,7 +51,7 @@ impl Service {
     pub fn new(options: Options, metadata: Metadata, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(metadata.model.clone(), options.no_check, &options.forbid),
+            data: Data::new(metadata.model.clone(), &metadata.values, options.no_check, &options.forbid),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
             library: Library::new(metadata, base.clone()),

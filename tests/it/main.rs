@@ -15,6 +15,7 @@ mod log;
 mod machine;
 mod metadata;
 mod nginx;
+mod offline;
 mod order;
 mod plans;
 mod policy;
