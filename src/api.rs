@@ -28,7 +28,6 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -147,26 +146,6 @@ impl Api {
         &self.dependencies
     }
 
-    /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
-    /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
-    pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
-        if let Some(saved) = &self.saved {
-            return Ok(saved.source.endpoints.iter().map(|endpoint| endpoint.resource.clone()).collect());
-        }
-        Ok(self.documents(openapi::posted, warn)?.into_iter().flatten().collect())
-    }
-
-    /// What the API's OpenAPI documents say of resources; `None` if it has no such documents. Quick once they are cached.
-    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Option<Source>> {
-        let documents = match &self.saved {
-            Some(saved) => vec![saved.source.clone()],
-            None => self.documents(openapi::source, warn)?,
-        };
-        let mut source = Source::default();
-        documents.into_iter().for_each(|document| source.add(document));
-        Ok((!source.endpoints.is_empty()).then_some(source))
-    }
-
     /// The values of the descriptors that are `wanted`, from the cache or, page by page, from the API: `pool` has as many workers as there
     /// may be requests at the same time. What the API does not let us read is a warning, and nothing is known of it then.
     pub fn descriptor_values<'r>(
@@ -184,8 +163,12 @@ impl Api {
         }
     }
 
-    /// The OpenAPI documents of resources and of descriptors, as `read` reads them. One that the API does not have is a warning.
-    fn documents<T>(&self, read: fn(&Uri, &[u8]) -> Result<T>, warn: &mut dyn FnMut(String)) -> Result<Vec<T>> {
+    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
+    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.source.clone());
+        }
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -201,19 +184,23 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut documents = Vec::new();
+        let mut source = Source::default();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
+            let read = |body: &[u8]| {
+                let mut source = Source::default();
+                openapi::add(&url, body, &mut source).map(|()| source)
+            };
             let name = format!("the OpenAPI document of {what}");
-            match metadata.get_made(&name, LONG, &url, openapi::compacted, |body| read(&url, body))? {
-                Found::Document(document) => documents.push(document),
+            match metadata.get_made(&name, LONG, &url, openapi::compacted, read)? {
+                Found::Document(known) => source.merge(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(documents)
+        Ok(source)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -316,6 +303,7 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
+    use crate::resource::Resource;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -343,6 +331,14 @@ mod tests {
         }
     }
 
+    /// An OpenAPI document of one resource.
+    fn document(resource: &str) -> String {
+        let body = r##"{"schema":{"$ref":"#/components/schemas/item"}}"##;
+        let post = format!(r#"{{"requestBody":{{"content":{{"application/json":{body}}}}}}}"#);
+        let schemas = r#"{"schemas":{"item":{"properties":{}}}}"#;
+        format!(r#"{{"paths":{{"/ed-fi/{resource}":{{"post":{post}}}}},"components":{schemas}}}"#)
+    }
+
     /// An API that answers its documents by path; `missing` is not there.
     fn documents(missing: &'static str) -> impl Fn(&request::Request<'_>) -> Answer + Send + Sync {
         move |request| match request.url.path() {
@@ -350,8 +346,8 @@ mod tests {
             "/api" => status(200, DISCOVERY),
             "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
             "/api/metadata/" => status(200, LIST),
-            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
-            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/metadata/r.json" => status(200, &document("schoolYearTypes")),
+            "/api/metadata/d.json" => status(200, &document("termDescriptors")),
             "/api/oauth/token" => testing::token("t1", 1000),
             "/api/data/v3/ed-fi/students" => status(201, ""),
             path => panic!("nobody should ask for {path}"),
@@ -369,9 +365,9 @@ mod tests {
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
         assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
-        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
-        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
-        assert_eq!(posted, BTreeSet::from(known));
+        let source = api.source(&mut |w| warnings.push(w)).unwrap();
+        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
+        assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
@@ -440,7 +436,7 @@ mod tests {
         let config = config("no-openapi");
         let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
         let mut warnings = Vec::new();
-        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(api.source(&mut |w| warnings.push(w)).unwrap().endpoints.len(), 1);
         assert_eq!(
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]

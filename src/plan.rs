@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::folder::Found;
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::source::Blocks;
+use crate::source::{Blocks, Piece};
 
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
 pub const BEFORE_ALL: u32 = 0;
@@ -119,10 +119,16 @@ impl Plan {
 }
 
 impl Tier {
-    /// What is read of all its files, each piece with the number of its job.
-    pub fn blocks(&self) -> Blocks {
+    /// What is read of all its files, each piece with the number of its job, and before it how many pieces of that job came earlier.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, Piece)> + Send + use<> {
         let files = |(i, job): (usize, &Job)| job.files.iter().map(move |file| (i, file.clone())).collect::<Vec<_>>();
-        Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect())
+        let blocks = Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect());
+        let (first, mut earlier) = (self.first, vec![0; self.jobs.len()]);
+        blocks.map(move |piece| {
+            let number = &mut earlier[piece.resource() - first];
+            *number += 1;
+            (*number - 1, piece)
+        })
     }
 }
 

@@ -172,6 +172,12 @@ impl Summary {
         if let Some(stopped) = &self.stopped {
             lines.push(format!("Stopped early: {}", stopped.why));
         }
+        if total.same_key > 0 {
+            lines.push(format!(
+                "{} with the natural key of an earlier one; the last one in the files counts.",
+                text::counted(total.same_key, "payload")
+            ));
+        }
         if total.blank > 0 {
             lines.push(format!("{} passed over.", text::counted(total.blank, "blank line")));
         }
@@ -267,6 +273,7 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
         ("records_duplicate", counts.duplicates),
         ("records_refused", counts.refused),
         ("records_unsent", counts.unsent),
+        ("records_same_key", counts.same_key),
         ("lines_blank", counts.blank),
     ];
     all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
@@ -322,6 +329,7 @@ mod tests {
             duplicates: n,
             refused: n,
             unsent: n,
+            same_key: n,
         };
         let mut summary = summary(counts);
         let long = "studentSpecialEducationProgramEligibilityAssociations";

@@ -1,20 +1,15 @@
-//! Reads the API's OpenAPI metadata: which resources can be posted at all, which is what sending needs, and what they look like.
+//! Reads what the API's list of OpenAPI documents says, and the documents as a model's source.
 //!
-//! A genuine document has 3 MB, of which a twentieth matters here: [`compacted`] is what the cache keeps of it, and read in its place.
-//!
-//! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! A genuine document has 3 MB, of which a twentieth matters here: [`compacted`] is what the cache keeps of it, and is read in its place.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
-use crate::model::{self, Source, compact};
-use crate::resource::Resource;
+use crate::model::{Source, compact, openapi};
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,16 +31,6 @@ struct Listed {
     prefix: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Document {
-    paths: BTreeMap<String, Path>,
-}
-
-#[derive(Deserialize)]
-struct Path {
-    post: Option<IgnoredAny>,
-}
-
 /// Reads the list of documents that `url` answered. Composites, profiles and others have a prefix and are passed over.
 pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     let listed: Vec<Listed> = reply::json(body).or_stop(Exit::GivenUp, || {
@@ -65,38 +50,22 @@ const COMPACTED: &str = "# What matters of an OpenAPI document, form 1.\n";
 pub fn compacted(body: Vec<u8>) -> Vec<u8> {
     let read = |body: &[u8]| {
         let mut source = Source::default();
-        model::openapi::read(&reply::json(body).ok()?, &mut source).ok()?;
+        openapi::read(&reply::json(body).ok()?, &mut source).ok()?;
         compact::write(&source, &[])
     };
     read(&body).map_or(body, |text| format!("{COMPACTED}{text}").into_bytes())
 }
 
-/// Reads what the OpenAPI document that `url` answered, compacted or not, says of resources.
-pub fn source(url: &Uri, body: &[u8]) -> Result<Source> {
-    let unusual = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
-    if let Some(text) = text(body) {
-        return compact::read(text).map(|(source, _)| source).or_stop(Exit::GivenUp, unusual);
+/// Adds what the OpenAPI document that `url` answered, compacted or not, says to `source`.
+pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
+    let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    if body.starts_with(COMPACTED.as_bytes()) {
+        let text = std::str::from_utf8(body).or_stop(Exit::GivenUp, wrong)?;
+        source.merge(compact::read(text).or_stop(Exit::GivenUp, wrong)?.0);
+        return Ok(());
     }
-    let mut source = Source::default();
-    model::openapi::read(&reply::json(body).or_stop(Exit::GivenUp, unusual)?, &mut source)
-        .or_stop(Exit::GivenUp, unusual)?;
-    Ok(source)
-}
-
-fn text(body: &[u8]) -> Option<&str> {
-    body.starts_with(COMPACTED.as_bytes()).then(|| std::str::from_utf8(body).ok()).flatten()
-}
-
-/// Reads from the OpenAPI document that `url` answered, compacted or not, which resources can be posted.
-pub fn posted(url: &Uri, body: &[u8]) -> Result<BTreeSet<Resource>> {
-    if text(body).is_some() {
-        return Ok(source(url, body)?.endpoints.into_iter().map(|endpoint| endpoint.resource).collect());
-    }
-    let document: Document = reply::json(body)
-        .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
-    let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
-    // A path with a placeholder has three segments and so is no resource's.
-    Ok(posted.filter_map(|(path, _)| Resource::from_path(path)).collect())
+    let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
 }
 
 #[cfg(test)]
@@ -129,19 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_posted_is_read_from_both_generations() {
-        let paths = r#""paths":{
-            "/ed-fi/students":{"get":{},"post":{"summary":"Creates or updates"}},
-            "/ed-fi/students/{id}":{"get":{},"put":{},"delete":{},"post":{}},
-            "/ed-fi/students/deletes":{"get":{}},
-            "/tpdm/candidates":{"post":{}},
-            "/ed-fi/schoolYearTypes":{"parameters":[],"get":{}}}"#;
-        for document in [format!(r#"{{"swagger":"2.0",{paths}}}"#), format!(r#"{{"openapi":"3.0.1",{paths}}}"#)] {
-            let posted = posted(&Uri::from_static(URL), document.as_bytes()).unwrap();
-            let expected = [Resource::new("ed-fi", "students"), Resource::new("tpdm", "candidates")];
-            assert_eq!(posted, BTreeSet::from(expected));
+    fn what_is_no_openapi_document_is_told_with_its_address() {
+        for body in ["[]", "{", r#"{"paths":{}}"#] {
+            let error = add(&Uri::from_static(URL), body.as_bytes(), &mut Source::default()).unwrap_err();
+            assert!(error.to_string().contains(URL), "{error}");
         }
-        assert!(posted(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
     }
 
     const DOCUMENT: &str = r##"{"definitions":{
@@ -158,14 +119,18 @@ mod tests {
             let document = DOCUMENT.replace("BODY", body).into_bytes();
             let kept = compacted(document.clone());
             assert_eq!(kept.starts_with(b"#"), shorter);
-            assert_eq!(posted(&url, &kept).unwrap(), BTreeSet::from([Resource::new("ed-fi", "schools")]));
-            let (known, read) = (source(&url, &document).unwrap(), source(&url, &kept).unwrap());
+            let read = |body: &[u8]| {
+                let mut source = Source::default();
+                add(&url, body, &mut source).unwrap();
+                source
+            };
+            let (known, read) = (read(&document), read(&kept));
             assert_eq!(read.endpoints, known.endpoints);
             assert_eq!(read.schemas[body], known.schemas[body]);
         }
         for wrong in ["{}", "<html>", &format!("{COMPACTED}nonsense")] {
             assert_eq!(compacted(wrong.into()), wrong.as_bytes());
-            assert!(source(&url, wrong.as_bytes()).unwrap_err().to_string().contains(URL), "{wrong}");
+            assert!(add(&url, wrong.as_bytes(), &mut Source::default()).is_err(), "{wrong}");
         }
     }
 
@@ -179,7 +144,9 @@ mod tests {
         ] {
             // The documents are not part of the project.
             let Ok(body) = std::fs::read(documents.join(file)) else { continue };
-            assert_eq!(posted(&Uri::from_static(URL), &body).unwrap().len(), count, "{file}");
+            let mut source = Source::default();
+            add(&Uri::from_static(URL), &body, &mut source).unwrap();
+            assert_eq!(source.endpoints.len(), count, "{file}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn save(config: &Config, file: &Path, observer: &mut dyn Observer, interrupt
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let api = Api::connect(&config, interrupt, &mut warn)?;
     api.check_privacy()?;
-    let source = api.source(&mut warn)?.unwrap_or_default();
+    let source = api.source(&mut warn)?;
     let described = source.endpoints.iter().map(|endpoint| &endpoint.resource);
     let ordered = api.dependencies().iter().map(|dependency| &dependency.resource);
     let mut known: Vec<&Resource> = described.chain(ordered).collect();

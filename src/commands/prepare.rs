@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::folder::{self, Found};
 use crate::interrupt::Interrupt;
+use crate::model::{Model, Natural, Source};
 use crate::nearest::nearest;
 use crate::observer::Observer;
-use crate::plan::{self, Catalog, Plan, Scope, Turn};
+use crate::plan::{self, Catalog, Job, Plan, Scope, Turn};
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::text;
@@ -19,6 +20,8 @@ pub struct Prepared {
     pub api: Api,
     /// In which order.
     pub plan: Plan,
+    /// What tells the natural keys of each of the plan's jobs, where that is known.
+    pub natural: Vec<Option<Natural>>,
 }
 
 /// Reaches the API for its metadata and puts the selected files in order. What will not be read is logged by name.
@@ -33,7 +36,8 @@ pub fn prepare(
     let urls = api.urls();
     observer.log(Level::Info, &format!("the API at {} takes data at {}", config.api.base_url, urls.data));
     observer.log(Level::Debug, &format!("tokens are had at {}", urls.oauth));
-    let catalog = catalog(config, selector, &api, &found, observer)?;
+    let source = source(&api, observer)?;
+    let catalog = catalog(config, selector, &api, &source, &found, observer);
     if let Some(pattern) = selector.unknown(catalog.names()).first() {
         return Err(Error::usage(format!(
             "the selector {pattern} matches no resource{}",
@@ -58,20 +62,47 @@ pub fn prepare(
             format!("there is nothing to send in {}: no data file of a selected resource", config.data_dir.display());
         observer.log(Level::Warning, &text);
     }
-    Ok(Prepared { api, plan })
+    let natural = natural(&source, &plan, observer);
+    Ok(Prepared { api, plan, natural })
+}
+
+/// What the API's OpenAPI documents say. They only add to what the dependencies tell: without them all can be sent all the same, only not
+/// each payload of a natural key after the one before it.
+fn source(api: &Api, observer: &mut dyn Observer) -> Result<Source> {
+    match api.source(&mut |text| observer.log(Level::Info, &text)) {
+        Err(error) if error.exit() == Exit::GivenUp => {
+            let text =
+                format!("{error}; going on without, so that payloads of one natural key may overtake each other");
+            observer.log(Level::Warning, &text);
+            Ok(Source::default())
+        }
+        source => source,
+    }
+}
+
+/// What tells the natural keys of the plan's jobs.
+fn natural(source: &Source, plan: &Plan, observer: &mut dyn Observer) -> Vec<Option<Natural>> {
+    let model = Model::compile(source);
+    if let Err(error) = &model {
+        let text = format!("{error}; so payloads of one natural key may overtake each other");
+        observer.log(Level::Warning, &text);
+    }
+    let natural = |job: &Job| Natural::of(model.as_ref().ok()?.get(&job.turn.resource)?);
+    plan.jobs().map(natural).collect()
 }
 
 /// So many entries that are not read are named.
 const SHOWN: usize = 20;
 
-/// The resources that can be sent. The OpenAPI documents are asked only where dependencies do not know a name that is wanted.
+/// The resources that can be sent. Those that only the OpenAPI documents know are among them where one of them is wanted.
 fn catalog(
     config: &Config,
     selector: &Selector,
     api: &Api,
+    source: &Source,
     found: &Found,
     observer: &mut dyn Observer,
-) -> Result<Catalog> {
+) -> Catalog {
     let scope = Scope { namespace: &config.namespace, overrides: &config.namespace_overrides };
     let turns = api.dependencies().iter().filter_map(|dependency| {
         let create = dependency.create?;
@@ -84,19 +115,15 @@ fn catalog(
     let mut extra = catalog.add_unordered(scope, overridden);
     let unknown_file = found.files.keys().any(|name| !catalog.has(name));
     if unknown_file || !selector.unknown(catalog.names()).is_empty() {
-        // They only add to what is known: without them the rest can be sent all the same.
-        match api.posted(&mut |text| observer.log(Level::Warning, &text)) {
-            Ok(known) => extra.extend(catalog.add_unordered(scope, known)),
-            Err(error) if error.exit() == Exit::GivenUp => observer.log(Level::Warning, &error.to_string()),
-            Err(error) => return Err(error),
-        }
+        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.clone());
+        extra.extend(catalog.add_unordered(scope, known));
     }
     let sent = |r: &&Resource| selector.matches(r.name()) && found.files.contains_key(&r.name().to_lowercase());
     for resource in extra.iter().filter(sent) {
         let text = format!("{} is not among the API's dependencies: it is sent before all others", resource.name());
         observer.log(Level::Info, &text);
     }
-    Ok(catalog)
+    catalog
 }
 
 /// What may be meant by a name that the catalog does not have: the same in another namespace, or one spelled much like it.

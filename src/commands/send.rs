@@ -46,7 +46,8 @@ pub fn run(
     }
     let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
-    let load = Load { api, plan, routes, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
+    let natural = &prepared.natural;
+    let load = Load { api, plan, routes, natural, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };

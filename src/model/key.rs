@@ -43,6 +43,11 @@ impl Path {
         (!value.is_null()).then_some(value)
     }
 
+    /// The names on the way, from the top.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.0
+    }
+
     /// The property of `body` that it leads to.
     pub fn property<'s>(&self, body: &'s Schema) -> Option<&'s Property> {
         let (last, way) = self.0.split_last()?;

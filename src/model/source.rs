@@ -15,8 +15,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Adds what another document says.
-    pub fn add(&mut self, other: Source) {
+    /// Adds what another document says. Of two schemas of one name the later one counts; servers give both the same members.
+    pub fn merge(&mut self, other: Source) {
         self.schemas.extend(other.schemas);
         self.endpoints.extend(other.endpoints);
     }

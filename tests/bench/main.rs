@@ -36,6 +36,7 @@ fn main() {
     for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
         with_latency(workers, payloads);
     }
+    crowded();
     println!("\nCPU µs: user and system time a payload, of lightbeam and of the sandbox. Memory: the peak, resident.");
 }
 
@@ -80,6 +81,29 @@ fn with_latency(workers: usize, payloads: usize) {
     row(&format!("send {payloads}, {workers} workers, latency {} ms", LATENCY.as_millis()), &cost, payloads);
     let ideal = payloads as f64 / workers as f64 * LATENCY.as_secs_f64();
     println!("{:<46}{:>13.1}%", "  rate as a share of the ideal", 100.0 * ideal / cost.seconds);
+}
+
+/// An API that takes few requests at a time: many workers that find out how many, against just as many as it takes.
+fn crowded() {
+    const TAKEN: &str = "4";
+    const PAYLOADS: usize = 1_600;
+    let sandbox = Sandbox::with(LATENCY, &["--max-concurrent", TAKEN]);
+    let folder = Folder::new(PAYLOADS, &sandbox.url, 32);
+    let cost = |settings: &[&str]| {
+        folder.forget();
+        let mut command = folder.lightbeam();
+        command.arg("--set").args(settings);
+        sandbox.cost_of(command, 0)
+    };
+    let (mut adaptive, mut fixed) = (Vec::new(), Vec::new());
+    for _ in 0..SLOW_RUNS {
+        adaptive.push(cost(&["connection.adaptive", "true"]));
+        fixed.push(cost(&["connection.adaptive", "false", "connection.pool_size", TAKEN]));
+    }
+    let (adaptive, fixed) = (Cost::median(adaptive), Cost::median(fixed));
+    row(&format!("send {PAYLOADS}, 32 workers, the API takes {TAKEN}"), &adaptive, PAYLOADS);
+    row(&format!("the same, {TAKEN} workers, not adaptive"), &fixed, PAYLOADS);
+    println!("{:<46}{:>14.2}", "  rate as a share of that", fixed.seconds / adaptive.seconds);
 }
 
 fn row(case: &str, cost: &Cost, payloads: usize) {

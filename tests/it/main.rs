@@ -23,6 +23,7 @@ mod properties;
 mod records;
 mod resend;
 mod results;
+mod same_key;
 mod sandbox;
 mod secrets;
 mod sending;
