@@ -3,13 +3,14 @@
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
-//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps, and
-//! [`descriptors`] the values of descriptors; [`saved`] has all of that in one file. [`send`] takes one request for data to its end. [`Api`] ties them together.
+//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
+//! [`metadata`] gets them and [`cache`] keeps them. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
+//! [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
 pub mod descriptors;
+pub mod documents;
 pub mod gate;
 pub mod login;
 pub mod metadata;
@@ -28,14 +29,12 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use self::cache::Cache;
 use self::descriptors::Asking;
 use self::gate::limiter::Limits;
-use self::metadata::{Found, Metadata};
+use self::metadata::Metadata;
 use self::retry::Policy;
 use self::saved::Saved;
 use self::send::Sent;
@@ -46,21 +45,10 @@ use self::transport::http::{HeaderValue, Uri};
 use self::urls::Urls;
 use self::wire::Wire;
 use crate::config::{self, Config};
-use crate::error::{Context, Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::{Dependency, Source, Values};
 use crate::resource::Resource;
-
-/// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
-/// each byte of a hostile one many.
-const SHORT: u64 = 1024 * 1024;
-
-/// The longest document of dependencies that is read. Real ones have 60 kB.
-const MIDDLING: u64 = 4 * 1024 * 1024;
-
-/// The longest OpenAPI document that is read. Real ones have 3 MB.
-const LONG: u64 = 32 * 1024 * 1024;
 
 /// The longest page of records that is read, in bytes. With 500 records, the most that an ODS/API gives, each may have 128 kB.
 pub const PAGE: u64 = 64 * 1024 * 1024;
@@ -100,17 +88,17 @@ impl Api {
     pub fn over(wire: Wire, config: &Config, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let base = urls::base(&config.api)?;
         let cache = Cache::below(&config.state_dir);
-        let saved = config.metadata_file.as_deref().map(|file| saved_from(file, &base)).transpose()?;
+        let saved = config.metadata_file.as_deref().map(|file| Saved::of(file, &base)).transpose()?;
         let mut metadata = Metadata { wire: &wire, cache: &cache, warn };
         let discovery = match &saved {
             Some(saved) => saved.discovery.clone().ok_or_else(|| "none in the metadata file".to_string()),
-            None => discovered(&mut metadata, &base, &config.api)?,
+            None => documents::discovered(&mut metadata, &base, &config.api)?,
         };
         let urls = urls::resolve(&base, &config.api, discovery.as_ref().map_err(String::as_str))?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
         let dependencies = match &saved {
             Some(saved) => saved.dependencies.clone(),
-            None => ordered(&mut metadata, &base, &urls)?,
+            None => documents::ordered(&mut metadata, &base, &urls)?,
         };
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
@@ -170,37 +158,7 @@ impl Api {
             return Ok(saved.source.clone());
         }
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
-        let (mut resources, mut descriptors) =
-            (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
-        if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &self.urls.open_api) {
-            let read = |body: &[u8]| openapi::list(list, body);
-            match metadata.get("the list of OpenAPI documents", SHORT, list, read)? {
-                Found::Document(listed) => {
-                    let mended =
-                        |url: Option<String>| url.map(|u| urls::mended(&self.base, &self.config, &u)).transpose();
-                    resources = resources.or(mended(listed.resources)?);
-                    descriptors = descriptors.or(mended(listed.descriptors)?);
-                }
-                Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
-            }
-        }
-        let mut source = Source::default();
-        for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
-            let Some(url) = url else {
-                (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
-                continue;
-            };
-            let read = |body: &[u8]| {
-                let mut source = Source::default();
-                openapi::add(&url, body, &mut source).map(|()| source)
-            };
-            let name = format!("the OpenAPI document of {what}");
-            match metadata.get_made(&name, LONG, &url, openapi::compacted, read)? {
-                Found::Document(known) => source.merge(known),
-                Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
-            }
-        }
-        Ok(source)
+        documents::described(&mut metadata, &self.base, &self.config, &self.urls)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -241,57 +199,6 @@ impl Api {
     /// by an attempt whose answer did not arrive; with 409: others refer to it.
     pub fn delete(&self, url: &Uri) -> Result<Sent> {
         send::send(&self.wire, &self.session, request::delete(url))
-    }
-}
-
-/// The metadata in a file, which must be that of the API that is configured, or payloads might go to another one than somebody thinks.
-fn saved_from(file: &Path, base: &Uri) -> Result<Saved> {
-    let saved = Saved::read(file)?;
-    let same = |url: &str| url.trim().trim_end_matches('/') == base.to_string().trim_end_matches('/');
-    match same(&saved.base_url) {
-        true => Ok(saved),
-        false => Err(Error::usage(format!(
-            "the metadata file {} is of the API at {}, but edfi_api.base_url is {base}: \
-             set that to the former, or save the metadata of the latter",
-            file.display(),
-            saved.base_url
-        ))),
-    }
-}
-
-/// The API's discovery document, or what was found in its place. Where the configuration says all that is needed, it may fail.
-fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Result<Value, String>> {
-    let read = |body: &[u8]| {
-        let told = || format!("the discovery document at {base} is no JSON; is edfi_api.base_url right?");
-        reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
-    };
-    let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
-    match metadata.get("the discovery document", SHORT, base, read) {
-        Ok(Found::Document(document)) => Ok(Ok(document)),
-        Ok(Found::Absent(refusal)) => Ok(Err(format!("{}, {}", refusal.status, refusal.text()))),
-        Err(error) if by_hand && error.exit() == Exit::GivenUp => {
-            (metadata.warn)(format!("{error}; going by the configuration alone"));
-            Ok(Err(error.to_string()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The API's dependencies, without which nothing can be sent in order.
-fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<Dependency>> {
-    let Some(url) = &urls.dependencies else {
-        return Err(Error::api(format!(
-            "the API at {base} does not tell the order of its resources (urls.dependencies of its discovery document): \
-             set edfi_api.dependencies_url"
-        )));
-    };
-    match metadata.get("the dependencies", MIDDLING, url, |body| dependencies::read(url, body))? {
-        Found::Document(dependencies) => Ok(dependencies),
-        Found::Absent(refusal) => Err(Error::api(format!(
-            "the API has no dependencies at {url} ({}, {}): set edfi_api.dependencies_url",
-            refusal.status,
-            refusal.text()
-        ))),
     }
 }
 

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::descriptors::Row;
+use super::transport::http::Uri;
 use crate::disk::{self, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -71,6 +72,21 @@ impl Saved {
                 path.display()
             ))
         })
+    }
+
+    /// Reads a file that must be that of the API at `base`, or payloads might go to another one than somebody thinks.
+    pub fn of(file: &Path, base: &Uri) -> Result<Saved> {
+        let saved = Saved::read(file)?;
+        let same = |url: &str| url.trim().trim_end_matches('/') == base.to_string().trim_end_matches('/');
+        match same(&saved.base_url) {
+            true => Ok(saved),
+            false => Err(Error::usage(format!(
+                "the metadata file {} is of the API at {}, but edfi_api.base_url is {base}: \
+                 set that to the former, or save the metadata of the latter",
+                file.display(),
+                saved.base_url
+            ))),
+        }
     }
 
     /// Puts it in place of what the file held, and returns the file's length in bytes.
