@@ -210,6 +210,7 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
+    use crate::exit::Exit;
     use crate::resource::Resource;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
