@@ -31,12 +31,15 @@ fn main() {
     }
     println!("{}\n", child::machine());
     println!("{:<46}{:>14}{:>10}{:>10}{:>10}", "median of the runs", "payloads/s", "CPU µs", "sandbox", "memory");
-    without_latency();
-    skipping();
-    for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
-        with_latency(workers, payloads);
+    // `cargo bench -- NAME…` runs only these.
+    let wanted: Vec<_> = args[1..].iter().filter(|arg| !arg.starts_with("--")).collect();
+    let cases: [(&str, fn()); 4] =
+        [("send", without_latency), ("skip", skipping), ("latency", latencies), ("crowded", crowded)];
+    for (name, case) in cases {
+        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
+            case();
+        }
     }
-    crowded();
     println!("\nCPU µs: user and system time a payload, of lightbeam and of the sandbox. Memory: the peak, resident.");
 }
 
@@ -68,6 +71,12 @@ fn skipping() {
     folder.know_all(&sandbox.url);
     let skip = Cost::median((0..RUNS).map(|_| sandbox.cost_of(folder.lightbeam(), SKIPPED)).collect());
     row(&format!("skip {KNOWN}"), &skip, KNOWN);
+}
+
+fn latencies() {
+    for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
+        with_latency(workers, payloads);
+    }
 }
 
 fn with_latency(workers: usize, payloads: usize) {
