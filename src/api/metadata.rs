@@ -259,6 +259,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_of_a_document_is_kept_and_read_in_its_place() {
+        let case = Case::new("made");
+        let get = |stage: &Stage| {
+            let mut metadata = Metadata { wire: &stage.wire, cache: &case.cache, warn: &mut |_| () };
+            let read = |body: &[u8]| Ok(String::from_utf8_lossy(body).into_owned());
+            let made = metadata.get_made("the test", 1_000, &Uri::from_static(URL), |body| body[..2].to_vec(), read);
+            made.unwrap()
+        };
+        let reply = Reply { status: 200, etag: Some("\"7\"".into()), body: b"long".into(), ..Reply::default() };
+        assert_eq!(get(&stage(script(vec![Ok(reply)]))), document("lo"));
+        let copy = case.cache.load(&Uri::from_static(URL)).unwrap();
+        assert_eq!(
+            (&copy.body[..], copy.etag.as_deref()),
+            (&b"lo"[..], Some("\"7\"")),
+            "the document's ETag stays with it"
+        );
+        case.cache.store(&Uri::from_static(URL), &Copy { fetched: 0, ..copy }).unwrap();
+        assert_eq!(get(&stage(script(vec![status(304, "")]))), document("lo"));
+    }
+
+    #[test]
     fn an_interruption_ends_the_asking() {
         let mut stage = stage(|_| broken(Kind::Connect));
         stage.wire.sleep = Box::new(|_| Err(Exit::Interrupted));
