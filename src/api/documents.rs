@@ -72,6 +72,8 @@ pub fn described(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api, url
             Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
         }
     }
+    let compacted = metadata.cache.compacted();
+    let mut metadata = Metadata { wire: metadata.wire, cache: &compacted, warn: metadata.warn };
     let mut source = Source::default();
     for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
         let Some(url) = url else {
