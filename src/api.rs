@@ -29,12 +29,15 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use self::cache::Cache;
 use self::descriptors::Asking;
 use self::gate::limiter::Limits;
 use self::metadata::Metadata;
+use self::openapi::Collection;
 use self::retry::Policy;
 use self::saved::Saved;
 use self::send::Sent;
@@ -158,7 +161,19 @@ impl Api {
             return Ok(saved.source.clone());
         }
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
-        documents::described(&mut metadata, &self.base, &self.config, &self.urls)
+        let mut source = Source::default();
+        let take = |known| source.merge(known);
+        documents::of(&mut metadata, &self.base, &self.config, &self.urls, documents::described, take)?;
+        Ok(source)
+    }
+
+    /// Every resource that can be posted according to the same documents, with what its collection can be asked for.
+    pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
+        let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
+        let mut collections = BTreeMap::new();
+        let take = |known| collections.extend(known);
+        documents::of(&mut metadata, &self.base, &self.config, &self.urls, documents::collections, take)?;
+        Ok(collections)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -211,7 +226,6 @@ mod tests {
     use super::*;
     use crate::config::Level;
     use crate::exit::Exit;
-    use crate::resource::Resource;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -234,6 +248,8 @@ mod tests {
             rejects_dir: None,
             resend_failed: false,
             metadata_file: None,
+            count_separator: "\t".into(),
+            page_size: 100,
             log_level: Level::Info,
             show_stacktrace: false,
         }
@@ -276,6 +292,8 @@ mod tests {
         let source = api.source(&mut |w| warnings.push(w)).unwrap();
         let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
         assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);
+        let collections = api.collections(&mut |w| warnings.push(w)).unwrap();
+        assert_eq!(collections.keys().map(Resource::name).collect::<Vec<_>>(), known);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }

@@ -101,6 +101,10 @@ pub struct Config {
     pub resend_failed: bool,
     /// The API's metadata as it was saved, in place of asking the API for it.
     pub metadata_file: Option<PathBuf>,
+    /// What stands between the columns that `count` prints.
+    pub count_separator: String,
+    /// Records in each page that `fetch` asks for.
+    pub page_size: u32,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// Print the whole chain of causes of an error.

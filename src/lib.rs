@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -57,6 +57,7 @@ pub mod disk;
 pub mod door;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod folder;
 pub mod interrupt;
 pub mod load;
@@ -64,6 +65,7 @@ pub mod model;
 pub mod nearest;
 pub mod observer;
 pub mod outcome;
+pub mod pages;
 pub mod payload;
 pub mod plan;
 pub mod pool;
@@ -71,6 +73,7 @@ pub mod postbox;
 pub mod rejects;
 pub mod report;
 pub mod resource;
+pub mod results;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod selector;

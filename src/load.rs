@@ -31,8 +31,8 @@ use crate::payload::{Parked, Payload};
 use crate::plan::{Job, Plan, Tier};
 use crate::pool;
 use crate::rejects::{Letter, Rejects};
-use crate::report::Stopped;
 use crate::resource::Resource;
+use crate::results::Stopped;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
@@ -331,7 +331,7 @@ impl Load<'_> {
 
     fn stop_for(&self, error: &Error) {
         // Whatever stopped it first is the reason.
-        let _ = self.stop.set(Stopped { exit: error.exit(), why: error.to_string() });
+        let _ = self.stop.set(Stopped::for_error(error));
     }
 }
 

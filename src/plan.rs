@@ -78,6 +78,13 @@ impl Catalog {
         self.0.contains_key(&name.to_lowercase())
     }
 
+    /// The selected resources, in the order in which they are created.
+    pub fn selected(&self, selector: &Selector) -> Vec<Resource> {
+        let mut turns: Vec<_> = self.0.values().filter(|turn| selector.matches(turn.resource.name())).collect();
+        turns.sort_by_key(|turn| turn.create);
+        turns.into_iter().map(|turn| turn.resource.clone()).collect()
+    }
+
     /// Every name, as the API spells it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|turn| turn.resource.name())

@@ -11,7 +11,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
 
+use crate::error::{Context, Error};
+use crate::exit::Exit;
 use crate::postbox::Postbox;
+
+/// A pool of so many workers.
+pub fn workers(count: usize) -> Result<ThreadPool, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    pool.or_stop(Exit::GivenUp, || format!("cannot start {count} workers"))
+}
 
 /// A worker came upon a bug of ours; what was known until then has been handed over.
 #[derive(Debug)]

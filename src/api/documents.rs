@@ -1,8 +1,11 @@
 //! The documents with which an API describes itself, and what is made of their absence.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::metadata::{Found, Metadata};
+use super::openapi::Collection;
 use super::transport::http::Uri;
 use super::urls::{self, Urls};
 use super::{dependencies, openapi, reply};
@@ -10,6 +13,7 @@ use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::{Dependency, Source};
+use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
 /// each byte of a hostile one many.
@@ -57,9 +61,16 @@ pub fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<V
     }
 }
 
-/// What the API's OpenAPI documents say of resources and descriptors. A document that the API does not have is a warning, and what it
-/// would say is missing.
-pub fn described(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api, urls: &Urls) -> Result<Source> {
+/// Gets the OpenAPI documents of resources and of descriptors with `get`, which is told their name and place, and gives each to `take`. One
+/// that the API does not have is a warning.
+pub fn of<T>(
+    metadata: &mut Metadata<'_>,
+    base: &Uri,
+    api: &config::Api,
+    urls: &Urls,
+    get: impl Fn(&mut Metadata<'_>, &str, &Uri) -> Result<Found<T>>,
+    mut take: impl FnMut(T),
+) -> Result<()> {
     let (mut resources, mut descriptors) = (urls.resources_document.clone(), urls.descriptors_document.clone());
     if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &urls.open_api) {
         let read = |body: &[u8]| openapi::list(list, body);
@@ -72,23 +83,35 @@ pub fn described(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api, url
             Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
         }
     }
-    let compacted = metadata.cache.compacted();
-    let mut metadata = Metadata { wire: metadata.wire, cache: &compacted, warn: metadata.warn };
-    let mut source = Source::default();
     for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
         let Some(url) = url else {
             (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
             continue;
         };
-        let read = |body: &[u8]| {
-            let mut source = Source::default();
-            openapi::add(&url, body, &mut source).map(|()| source)
-        };
-        let name = format!("the OpenAPI document of {what}");
-        match metadata.get_made(&name, LONG, &url, openapi::compacted, read)? {
-            Found::Document(known) => source.merge(known),
+        match get(metadata, &format!("the OpenAPI document of {what}"), &url)? {
+            Found::Document(known) => take(known),
             Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
         }
     }
-    Ok(source)
+    Ok(())
+}
+
+/// What an OpenAPI document says of resources. The cache keeps no more of it than that.
+pub fn described(metadata: &mut Metadata<'_>, name: &str, url: &Uri) -> Result<Found<Source>> {
+    let read = |body: &[u8]| {
+        let mut source = Source::default();
+        openapi::add(url, body, &mut source).map(|()| source)
+    };
+    let compacted = metadata.cache.compacted();
+    let mut metadata = Metadata { wire: metadata.wire, cache: &compacted, warn: &mut *metadata.warn };
+    metadata.get_made(name, LONG, url, openapi::compacted, read)
+}
+
+/// What an OpenAPI document says that collections can be asked for.
+pub fn collections(
+    metadata: &mut Metadata<'_>,
+    name: &str,
+    url: &Uri,
+) -> Result<Found<BTreeMap<Resource, Collection>>> {
+    metadata.get(name, LONG, url, |body| openapi::collections(url, body))
 }

@@ -11,6 +11,7 @@ use super::transport::http::Uri;
 use super::wire::{Exchange, Wire, in_words};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::outcome::Reason;
 
 /// What became of a request, and how often it was sent for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,17 @@ pub enum Settled {
         /// What that answer said, what broke, or that the run was interrupted.
         reason: String,
     },
+}
+
+impl Settled {
+    /// The API's answer, or why there is none to go by.
+    pub fn answer(self) -> std::result::Result<Reply, Reason> {
+        match self {
+            Settled::Accepted(reply) => Ok(reply),
+            Settled::Refused(refusal) => Err(refusal.reason()),
+            Settled::NoAnswer { status, reason } => Err(Reason { status, message: reason }),
+        }
+    }
 }
 
 /// Sends a request, to which it adds the token, with all patience of the policy.

@@ -29,6 +29,8 @@ pub struct Urls {
     pub dependencies: Option<Uri>,
     /// The list of OpenAPI documents; some hosts switch it off.
     pub open_api: Option<Uri>,
+    /// The change queries, without a slash at the end; some hosts switch them off.
+    pub change_queries: Option<String>,
     /// The OpenAPI document of resources, where the configuration names it.
     pub resources_document: Option<Uri>,
     /// The OpenAPI document of descriptors, where the configuration names it.
@@ -38,6 +40,11 @@ pub struct Urls {
 }
 
 impl Urls {
+    /// A URL of the change queries, which stands below `place`.
+    pub fn below(&self, place: &str, name: &str) -> Result<Uri> {
+        parse("a URL of the API", &format!("{place}/{name}"))
+    }
+
     /// Where payloads of a resource are posted.
     pub fn of(&self, resource: &Resource) -> Result<Uri> {
         let url = format!("{}/{}/{}", self.data, escaped(resource.namespace()), escaped(resource.name()));
@@ -101,6 +108,10 @@ pub fn resolve(base: &Uri, api: &Api, discovery: Result<&Value, &str>) -> Result
         })?,
         dependencies: one(&api.dependencies_url, "edfi_api.dependencies_url", Place::Dependencies, "dependencies")?,
         open_api: one(&api.open_api_metadata_url, "edfi_api.open_api_metadata_url", Place::OpenApi, "openApiMetadata")?,
+        change_queries: match &document["urls"]["changeQueries"] {
+            Value::String(url) => Some(maker.advertised(Place::ChangeQueries, url)?.trim_end_matches('/').to_string()),
+            _ => None,
+        },
         resources_document: by_hand(&api.resources_swagger_url, "edfi_api.resources_swagger_url")?,
         descriptors_document: by_hand(&api.descriptors_swagger_url, "edfi_api.descriptors_swagger_url")?,
         data,
@@ -132,6 +143,7 @@ enum Place {
     Dependencies,
     OpenApi,
     Oauth,
+    ChangeQueries,
 }
 
 /// The segments that deployments up to 6.2 have between the version and what follows.
@@ -174,6 +186,9 @@ impl Route {
         let after = match place {
             Place::Data | Place::Dependencies => {
                 segments.windows(2).rposition(|w| w[0] == "data" && w[1].starts_with('v')).map(|at| at + 2)
+            }
+            Place::ChangeQueries => {
+                segments.windows(2).rposition(|w| w[0].eq_ignore_ascii_case("changeQueries")).map(|at| at + 2)
             }
             Place::OpenApi => segments.iter().rposition(|s| *s == "metadata").map(|at| at + 1),
             // Only the instance stands here, before the two last segments.

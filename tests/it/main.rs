@@ -3,9 +3,11 @@
 mod chance;
 mod command_line;
 mod configuration;
+mod count;
 mod district;
 mod exits;
 mod faults;
+mod fetch;
 mod folder;
 mod host;
 mod hostile;
