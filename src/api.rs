@@ -3,12 +3,14 @@
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
-//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps; `documents` knows which of them describe resources. [`send`] takes one request for data to its end. [`Api`] ties them together.
+//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
+//! [`metadata`] gets them and [`cache`] keeps them. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
+//! [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
-mod documents;
+pub mod descriptors;
+pub mod documents;
 pub mod gate;
 pub mod login;
 pub mod metadata;
@@ -17,6 +19,7 @@ pub mod refusal;
 pub mod reply;
 pub mod request;
 pub mod retry;
+pub mod saved;
 pub mod send;
 pub mod session;
 #[cfg(test)]
@@ -26,13 +29,17 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use self::cache::Cache;
-use self::dependencies::Dependency;
+use self::descriptors::Asking;
 use self::gate::limiter::Limits;
-use self::metadata::{Found, Metadata};
+use self::metadata::Metadata;
+use self::openapi::Collection;
 use self::retry::Policy;
+use self::saved::Saved;
 use self::send::Sent;
 use self::session::Session;
 use self::token_file::TokenFile;
@@ -41,16 +48,10 @@ use self::transport::http::{HeaderValue, Uri};
 use self::urls::Urls;
 use self::wire::Wire;
 use crate::config::{self, Config};
-use crate::error::{Context, Error, Result};
-use crate::exit::Exit;
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-
-/// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
-/// each byte of a hostile one many.
-const SHORT: u64 = 1024 * 1024;
-
-/// The longest document of dependencies that is read. Real ones have 60 kB.
-const MIDDLING: u64 = 4 * 1024 * 1024;
+use crate::model::{Dependency, Source, Values};
+use crate::resource::Resource;
 
 /// The longest page of records that is read, in bytes. With 500 records, the most that an ODS/API gives, each may have 128 kB.
 pub const PAGE: u64 = 64 * 1024 * 1024;
@@ -63,8 +64,10 @@ pub struct Api {
     wire: Wire,
     cache: Cache,
     urls: Urls,
+    discovery: Option<Value>,
     dependencies: Vec<Dependency>,
     session: Session,
+    saved: Option<Saved>,
 }
 
 impl Api {
@@ -88,15 +91,35 @@ impl Api {
     pub fn over(wire: Wire, config: &Config, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let base = urls::base(&config.api)?;
         let cache = Cache::below(&config.state_dir);
+        let saved = config.metadata_file.as_deref().map(|file| Saved::of(file, &base)).transpose()?;
         let mut metadata = Metadata { wire: &wire, cache: &cache, warn };
-        let urls = discovered(&mut metadata, &base, &config.api)?;
+        let discovery = match &saved {
+            Some(saved) => saved.discovery.clone().ok_or_else(|| "none in the metadata file".to_string()),
+            None => documents::discovered(&mut metadata, &base, &config.api)?,
+        };
+        let urls = urls::resolve(&base, &config.api, discovery.as_ref().map_err(String::as_str))?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
-        let dependencies = ordered(&mut metadata, &base, &urls)?;
+        let dependencies = match &saved {
+            Some(saved) => saved.dependencies.clone(),
+            None => documents::ordered(&mut metadata, &base, &urls)?,
+        };
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
             .waiting(config.connection.wait_for_token);
         let allow_http = config.connection.allow_http;
-        Ok(Api { config: config.api.clone(), allow_http, base, wire, cache, urls, dependencies, session })
+        let discovery = discovery.ok();
+        Ok(Api {
+            config: config.api.clone(),
+            allow_http,
+            base,
+            wire,
+            cache,
+            urls,
+            discovery,
+            dependencies,
+            session,
+            saved,
+        })
     }
 
     /// Where everything is.
@@ -104,9 +127,53 @@ impl Api {
         &self.urls
     }
 
+    /// The API's discovery document, if it has one.
+    pub fn discovery(&self) -> Option<&Value> {
+        self.discovery.as_ref()
+    }
+
     /// When each resource's turn comes, sorted by the order of creation.
     pub fn dependencies(&self) -> &[Dependency] {
         &self.dependencies
+    }
+
+    /// The values of the descriptors that are `wanted`, from the cache or, page by page, from the API: `pool` has as many workers as there
+    /// may be requests at the same time. What the API does not let us read is a warning, and nothing is known of it then.
+    pub fn descriptor_values<'r>(
+        &self,
+        wanted: impl IntoIterator<Item = &'r Resource>,
+        pool: &rayon::ThreadPool,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Values> {
+        match &self.saved {
+            Some(saved) => Ok(saved.values.clone()),
+            None => {
+                let get = |url: &Uri| self.get(url);
+                Asking { urls: &self.urls, cache: &self.cache, pool, get: &get }.values(wanted, warn)
+            }
+        }
+    }
+
+    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
+    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.source.clone());
+        }
+        let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
+        let mut source = Source::default();
+        let take = |known| source.merge(known);
+        documents::of(&mut metadata, &self.base, &self.config, &self.urls, documents::described, take)?;
+        Ok(source)
+    }
+
+    /// Every resource that can be posted according to the same documents, with what its collection can be asked for.
+    pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
+        let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
+        let mut collections = BTreeMap::new();
+        let take = |known| collections.extend(known);
+        documents::of(&mut metadata, &self.base, &self.config, &self.urls, documents::collections, take)?;
+        Ok(collections)
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -150,42 +217,6 @@ impl Api {
     }
 }
 
-/// The API's URLs. Where the configuration says all that is needed, discovery may fail.
-fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Urls> {
-    let read = |body: &[u8]| {
-        let told = || format!("the discovery document at {base} is no JSON; is edfi_api.base_url right?");
-        reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
-    };
-    let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
-    match metadata.get("the discovery document", SHORT, base, read) {
-        Ok(Found::Document(document)) => urls::resolve(base, api, Ok(&document)),
-        Ok(Found::Absent(refusal)) => urls::resolve(base, api, Err(&format!("{}, {}", refusal.status, refusal.text()))),
-        Err(error) if by_hand && error.exit() == Exit::GivenUp => {
-            (metadata.warn)(format!("{error}; going by the configuration alone"));
-            urls::resolve(base, api, Err(&error.to_string()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The API's dependencies, without which nothing can be sent in order.
-fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<Vec<Dependency>> {
-    let Some(url) = &urls.dependencies else {
-        return Err(Error::api(format!(
-            "the API at {base} does not tell the order of its resources (urls.dependencies of its discovery document): \
-             set edfi_api.dependencies_url"
-        )));
-    };
-    match metadata.get("the dependencies", MIDDLING, url, |body| dependencies::read(url, body))? {
-        Found::Document(dependencies) => Ok(dependencies),
-        Found::Absent(refusal) => Err(Error::api(format!(
-            "the API has no dependencies at {url} ({}, {}): set edfi_api.dependencies_url",
-            refusal.status,
-            refusal.text()
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -194,7 +225,7 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
-    use crate::resource::Resource;
+    use crate::exit::Exit;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -216,6 +247,7 @@ mod tests {
             connection: testing::connection(),
             rejects_dir: None,
             resend_failed: false,
+            metadata_file: None,
             count_separator: "\t".into(),
             page_size: 100,
             log_level: Level::Info,

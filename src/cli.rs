@@ -5,6 +5,7 @@ pub mod options;
 mod parse;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::Request;
@@ -23,6 +24,13 @@ pub enum Command {
     Send(Run),
     /// Show what would be sent.
     Plan(Run),
+    /// Save the API's metadata.
+    SaveMetadata {
+        /// From which API, and how.
+        run: Run,
+        /// Where it goes.
+        file: PathBuf,
+    },
     /// Count records.
     Count(Run),
     /// Fetch records.
@@ -105,7 +113,7 @@ pub enum LogFormat {
 pub struct SandboxArgs {
     /// The port on 127.0.0.1; 0: a free one.
     pub port: u16,
-    /// Documents to serve; `None`: the built-in model of Data Standard 5.0.
+    /// The folder of documents or the file to serve; `None`: the built-in model of Data Standard 5.0.
     pub metadata: Option<PathBuf>,
     /// Accept every payload unread.
     pub no_check: bool,
@@ -151,4 +159,6 @@ struct Parsed {
     run: Run,
     fetch: FetchArgs,
     sandbox: SandboxArgs,
+    /// What [`options::CommandInfo::operands`] asks for, without the words that are always the same.
+    operands: Vec<OsString>,
 }

@@ -5,6 +5,7 @@ pub mod create;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod fetch;
+pub mod metadata;
 pub mod plan;
 pub mod prepare;
 #[cfg(feature = "sandbox")]
@@ -40,6 +41,9 @@ pub fn run(command: Command) -> Exit {
         Command::Count(run) => configured(&run, count),
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
         Command::Create(run) => configured(&run, create),
+        Command::SaveMetadata { run, file } => {
+            configured(&run, |run, config, terminal| save(run, &file, config, terminal))
+        }
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args)
             .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
@@ -134,6 +138,15 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     Ok(say(&match run.output.log_format {
         LogFormat::Text => outlook.to_text(),
         LogFormat::Json => format!("{}\n", outlook.to_json()),
+    }))
+}
+
+fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let interrupt = Interrupt::on_signals()?;
+    let written = metadata::save(config, file, terminal, &interrupt)?;
+    Ok(say(&match run.output.log_format {
+        LogFormat::Text => written.to_text(),
+        LogFormat::Json => format!("{}\n", written.to_json()),
     }))
 }
 

@@ -99,6 +99,8 @@ pub struct Config {
     pub rejects_dir: Option<PathBuf>,
     /// Send again what was refused last time.
     pub resend_failed: bool,
+    /// The API's metadata as it was saved, in place of asking the API for it.
+    pub metadata_file: Option<PathBuf>,
     /// What stands between the columns that `count` prints.
     pub count_separator: String,
     /// Records in each page that `fetch` asks for.

@@ -1,14 +1,16 @@
 //! What OpenAPI says of a resource, compiled once: its schema, its natural key, its references.
 //!
-//! OpenAPI documents ([`openapi`]) or a more compact text become a [`Source`]: names and types as written. [`Model::compile`]
+//! OpenAPI documents ([`openapi`]) or a more compact text ([`compact`]) become a [`Source`]: names and types as written. [`Model::compile`]
 //! resolves the names, so that whoever checks, deletes or stores payloads walks a tree and looks nothing up.
 
+pub mod compact;
 mod compile;
 mod key;
 mod natural;
 pub mod openapi;
 mod schema;
 mod source;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use serde_json::Value;
 pub use key::{Parameter, Path};
 pub use natural::{Natural, NaturalKey};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
-pub use source::{Endpoint, Form, Member, Source};
+pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
+pub use values::Values;
 
 use crate::error::Result;
 use crate::resource::Resource;

@@ -3,7 +3,7 @@
 //! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
-//! a descriptor of its kind and namespace was posted, because a real API has its descriptors loaded before anybody posts. School
+//! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School
 //! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
 //! deletes and key changes among the change queries.
 //!
@@ -15,7 +15,6 @@
 
 mod answer;
 mod check;
-mod compact;
 mod data;
 mod fault;
 mod folder;
@@ -44,6 +43,7 @@ use std::time::Duration;
 pub use metadata::compact_model;
 pub use watch::Received;
 
+use crate::api::saved::Saved;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use metadata::Metadata;
@@ -55,7 +55,7 @@ use stop::Stop;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any that is free.
     pub port: u16,
-    /// A folder of documents to serve in place of the built-in Data Standard 5.0.
+    /// A folder of documents, or a file of saved metadata, to serve in place of the built-in Data Standard 5.0.
     pub metadata: Option<PathBuf>,
     /// Accept every payload for a known resource unread and keep none, for measurements.
     pub no_check: bool,
@@ -133,10 +133,11 @@ pub struct Sandbox {
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Starts a sandbox; it listens when this returns. An error if the port is taken or the folder of metadata cannot be used.
+/// Starts a sandbox; it listens when this returns. An error if the port is taken or the metadata cannot be used.
 pub fn start(options: Options) -> Result<Sandbox> {
     let metadata = match &options.metadata {
-        Some(folder) => Metadata::of_folder(folder)?,
+        Some(folder) if folder.is_dir() => Metadata::of_folder(folder)?,
+        Some(file) => Metadata::of_saved(Saved::read(file)?)?,
         None => Metadata::built_in()?,
     };
     let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);

@@ -25,6 +25,8 @@ const ENDING: &str = "cached";
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// Before the end of each file's name, where what is kept is not the document itself.
+    form: &'static str,
 }
 
 /// A document as it was kept.
@@ -56,7 +58,12 @@ struct Head {
 impl Cache {
     /// The cache below a state folder, which need not be there yet.
     pub fn below(state_dir: &Path) -> Cache {
-        Cache { folder: state_dir.join("cache") }
+        Cache { folder: state_dir.join("cache"), form: "" }
+    }
+
+    /// The same cache for what matters of documents, so that whoever needs a whole document finds that, or nothing.
+    pub fn compacted(&self) -> Cache {
+        Cache { form: "compact.", ..self.clone() }
     }
 
     /// What is kept of a URL.
@@ -80,7 +87,7 @@ impl Cache {
     }
 
     fn file(&self, url: &Uri) -> PathBuf {
-        self.folder.join(format!("{:016x}.{ENDING}", check(url.to_string().as_bytes())))
+        self.folder.join(format!("{:016x}.{}{ENDING}", check(url.to_string().as_bytes()), self.form))
     }
 }
 
@@ -134,6 +141,7 @@ mod tests {
         cache.store(&url, &copy(b"line\nand \xff more")).unwrap();
         assert_eq!(cache.load(&url), Some(copy(b"line\nand \xff more")));
         assert_eq!(cache.load(&Uri::from_static("https://example.com/metadata?a=2")), None);
+        assert_eq!(cache.compacted().load(&url), None, "what matters of it is something else");
         fs::remove_dir_all(folder).unwrap();
     }
 
@@ -171,11 +179,12 @@ mod tests {
         wipe(&folder).unwrap();
         let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
         cache.store(&url, &copy(b"x")).unwrap();
+        cache.compacted().store(&url, &copy(b"x")).unwrap();
         let others = folder.join("cache/swagger.pickle");
         fs::write(&others, "somebody else's").unwrap();
         wipe(&folder).unwrap();
         assert_eq!(cache.load(&url), None);
-        assert!(others.exists() && !cache.file(&url).exists());
+        assert!(others.exists() && !cache.file(&url).exists() && !cache.compacted().file(&url).exists());
         fs::remove_dir_all(folder).unwrap();
     }
 }

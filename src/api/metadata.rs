@@ -37,6 +37,18 @@ impl Metadata<'_> {
     ///
     /// Where a stale copy can serve, the API is asked just once, so that `plan` is quick without it.
     pub fn get<T>(&mut self, what: &str, most: u64, url: &Uri, read: impl Fn(&[u8]) -> Result<T>) -> Result<Found<T>> {
+        self.get_made(what, most, url, |body| body, read)
+    }
+
+    /// The same of a document that is long to read: what is kept, and what `read` is given, is what `make` makes of it.
+    pub fn get_made<T>(
+        &mut self,
+        what: &str,
+        most: u64,
+        url: &Uri,
+        make: impl Fn(Vec<u8>) -> Vec<u8>,
+        read: impl Fn(&[u8]) -> Result<T>,
+    ) -> Result<Found<T>> {
         let now = unix_now();
         // A copy that cannot be read any more is as good as none.
         let kept = self.cache.load(url).and_then(|copy| read(&copy.body).ok().map(|document| (copy, document)));
@@ -50,8 +62,9 @@ impl Metadata<'_> {
         };
         match (answer, kept) {
             (Ok(reply), _) if reply.accepted() => {
-                let document = read(&reply.body)?;
-                self.keep(url, Copy { etag: reply.etag, fetched: now, body: reply.body });
+                let body = make(reply.body);
+                let document = read(&body)?;
+                self.keep(url, Copy { etag: reply.etag, fetched: now, body });
                 Ok(Found::Document(document))
             }
             (Ok(Reply { status: 304, .. }), Some((copy, document))) => {
@@ -243,6 +256,27 @@ mod tests {
         std::fs::write(case.folder.join("cache"), "not a folder").unwrap();
         assert_eq!(case.get(&stage(script(vec![status(200, "new")]))).unwrap(), document("new"));
         assert!(case.warnings[0].starts_with("metadata is not kept for the next run"), "{:?}", case.warnings);
+    }
+
+    #[test]
+    fn what_is_made_of_a_document_is_kept_and_read_in_its_place() {
+        let case = Case::new("made");
+        let get = |stage: &Stage| {
+            let mut metadata = Metadata { wire: &stage.wire, cache: &case.cache, warn: &mut |_| () };
+            let read = |body: &[u8]| Ok(String::from_utf8_lossy(body).into_owned());
+            let made = metadata.get_made("the test", 1_000, &Uri::from_static(URL), |body| body[..2].to_vec(), read);
+            made.unwrap()
+        };
+        let reply = Reply { status: 200, etag: Some("\"7\"".into()), body: b"long".into(), ..Reply::default() };
+        assert_eq!(get(&stage(script(vec![Ok(reply)]))), document("lo"));
+        let copy = case.cache.load(&Uri::from_static(URL)).unwrap();
+        assert_eq!(
+            (&copy.body[..], copy.etag.as_deref()),
+            (&b"lo"[..], Some("\"7\"")),
+            "the document's ETag stays with it"
+        );
+        case.cache.store(&Uri::from_static(URL), &Copy { fetched: 0, ..copy }).unwrap();
+        assert_eq!(get(&stage(script(vec![status(304, "")]))), document("lo"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads what the API's list of OpenAPI documents says, and the documents: as a model's source, and what collections can be asked for.
 //!
-//! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
+//! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape. A genuine document has 3 MB, of
+//! which a twentieth matters for a model: [`compacted`] is what the cache keeps for that, and is read in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
-use crate::model::{Source, openapi};
+use crate::model::{Source, compact, openapi};
 use crate::resource::Resource;
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
@@ -99,9 +100,27 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
 }
 
-/// Adds what the OpenAPI document that `url` answered says to `source`.
+/// The first line of what [`compacted`] makes, by which it is told from a document. Changes whenever the lines that follow mean something else.
+const COMPACTED: &str = "# What matters of an OpenAPI document, form 1.\n";
+
+/// What matters of an OpenAPI document, as the text of [`compact`]; the document itself where that cannot tell it.
+pub fn compacted(body: Vec<u8>) -> Vec<u8> {
+    let read = |body: &[u8]| {
+        let mut source = Source::default();
+        openapi::read(&reply::json(body).ok()?, &mut source).ok()?;
+        compact::write(&source, &[])
+    };
+    read(&body).map_or(body, |text| format!("{COMPACTED}{text}").into_bytes())
+}
+
+/// Adds what the OpenAPI document that `url` answered, compacted or not, says to `source`.
 pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
     let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    if body.starts_with(COMPACTED.as_bytes()) {
+        let text = std::str::from_utf8(body).or_stop(Exit::GivenUp, wrong)?;
+        source.merge(compact::read(text).or_stop(Exit::GivenUp, wrong)?.0);
+        return Ok(());
+    }
     let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
     openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
 }
@@ -191,6 +210,35 @@ mod tests {
         for body in ["[]", "{", r#"{"paths":{}}"#] {
             let error = add(&Uri::from_static(URL), body.as_bytes(), &mut Source::default()).unwrap_err();
             assert!(error.to_string().contains(URL), "{error}");
+        }
+    }
+
+    const DOCUMENT: &str = r##"{"definitions":{
+        "school":{"required":["schoolId"],"properties":{"schoolId":{"type":"integer"},"rank":{"$ref":"#/definitions/rank"}}},
+        "rank":{"properties":{"at place":{"type":"string"}}},
+        "plain":{"properties":{"schoolId":{"type":"integer"}}}},
+        "paths":{"/ed-fi/schools":{"post":{"parameters":[{"in":"body","schema":{"$ref":"#/definitions/BODY"}}]}}}}"##;
+
+    #[test]
+    fn what_matters_is_read_from_the_document_and_from_what_is_kept_of_it_alike() {
+        let url = Uri::from_static(URL);
+        // The second has a name that the compact form cannot tell, so that the document itself is kept.
+        for (body, shorter) in [("plain", true), ("school", false)] {
+            let document = DOCUMENT.replace("BODY", body).into_bytes();
+            let kept = compacted(document.clone());
+            assert_eq!(kept.starts_with(b"#"), shorter);
+            let read = |body: &[u8]| {
+                let mut source = Source::default();
+                add(&url, body, &mut source).unwrap();
+                source
+            };
+            let (known, read) = (read(&document), read(&kept));
+            assert_eq!(read.endpoints, known.endpoints);
+            assert_eq!(read.schemas[body], known.schemas[body]);
+        }
+        for wrong in ["{}", "<html>", &format!("{COMPACTED}nonsense")] {
+            assert_eq!(compacted(wrong.into()), wrong.as_bytes());
+            assert!(add(&url, wrong.as_bytes(), &mut Source::default()).is_err(), "{wrong}");
         }
     }
 

@@ -56,7 +56,8 @@ pub fn of(command: &CommandInfo) -> String {
 
 fn usage(command: &CommandInfo) -> String {
     let config = if command.takes_config { " [CONFIG]" } else { "" };
-    format!("lightbeam {}{config} [options]", command.name)
+    let operands: String = command.operands.iter().map(|operand| format!(" {operand}")).collect();
+    format!("lightbeam {}{operands}{config} [options]", command.name)
 }
 
 fn where_config() -> String {

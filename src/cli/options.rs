@@ -1,11 +1,14 @@
 //! The commands and the options, in two tables that feed the parser, the help, and the test that README mentions each.
 
 use super::{Command, Parsed};
+use crate::error::{Error, Result};
 
 /// A command.
 pub struct CommandInfo {
     /// What is typed.
     pub name: &'static str,
+    /// What follows the name: a word in small letters as it is, one in capitals for something.
+    pub operands: &'static [&'static str],
     /// Whether it reads a configuration.
     pub takes_config: bool,
     /// What it does, in a line.
@@ -13,7 +16,7 @@ pub struct CommandInfo {
     /// What else is to be known, for its own help.
     pub about: &'static str,
     /// Takes of the parsed arguments what concerns this command.
-    pub(super) make: fn(Parsed) -> Command,
+    pub(super) make: fn(Parsed) -> Result<Command>,
 }
 
 /// Which option it is.
@@ -96,70 +99,90 @@ pub struct Opt {
 pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo {
         name: "send",
+        operands: &[],
         takes_config: true,
         summary: "send the payloads in data_dir to the API",
         about: "Sends each payload that was not sent before, in the order of the API's dependencies. What was sent \
                 before is sent again only where --force, --older-than, --newer-than, --resend-status-codes or \
                 --failed asks for it; any of them suffices.",
-        make: |parsed| Command::Send(parsed.run),
+        make: |parsed| Ok(Command::Send(parsed.run)),
     },
     CommandInfo {
         name: "plan",
+        operands: &[],
         takes_config: true,
         summary: "show what send would do, and send nothing",
         about: "Shows in which order resources would be sent, and for each its files and how many of its payloads \
                 would be sent or skipped, and why.",
-        make: |parsed| Command::Plan(parsed.run),
+        make: |parsed| Ok(Command::Plan(parsed.run)),
     },
     CommandInfo {
         name: "count",
+        operands: &[],
         takes_config: true,
         summary: "count the API's records",
         about: "Prints how many records the API has of each selected resource, in the order of its dependencies: those \
                 that have any, and those that cannot be counted, with the status. --results-file gets all of them, as \
                 the same table, or as JSON if its name ends in .json.",
-        make: |parsed| Command::Count(parsed.run),
+        make: |parsed| Ok(Command::Count(parsed.run)),
     },
     CommandInfo {
         name: "fetch",
+        operands: &[],
         takes_config: true,
         summary: "fetch the API's records into files",
         about: "Writes the records of each selected resource to {resource}.jsonl, as the API gives them, when they are \
                 complete. A file that is there and differs stays, unless --force is given. Resources without records \
                 get no file.",
-        make: |parsed| Command::Fetch(parsed.run, parsed.fetch),
+        make: |parsed| Ok(Command::Fetch(parsed.run, parsed.fetch)),
+    },
+    CommandInfo {
+        name: "metadata",
+        operands: &["save", "FILE"],
+        takes_config: true,
+        summary: "save what the API says of itself to a file",
+        about: "Puts the API's discovery document, the order of its resources, what its OpenAPI documents say of them \
+                and all values of its descriptors into one file. With `--metadata FILE`, or with the key \
+                `metadata_file`, a load is planned, and the sandbox serves that API, where the API cannot be reached.",
+        make: |mut parsed| match parsed.operands.pop() {
+            Some(file) => Ok(Command::SaveMetadata { run: parsed.run, file: file.into() }),
+            None => Err(Error::usage("'metadata' needs a file: lightbeam metadata save FILE")),
+        },
     },
     CommandInfo {
         name: "create",
+        operands: &[],
         takes_config: true,
         summary: "make templates that turn tables into payloads",
         about: "Makes an earthmover project in the current folder: earthmover.yml, and templates/{resource}.jsont for each \
                 selected resource, with a column for each value that its payloads can have. Nothing that is there is \
                 written over.",
-        make: |parsed| Command::Create(parsed.run),
+        make: |parsed| Ok(Command::Create(parsed.run)),
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "sandbox",
+        operands: &[],
         takes_config: false,
         summary: "run an Ed-Fi API in memory, for trying things out",
         about: "Listens on 127.0.0.1 only and forgets everything when it ends. Faults, each on request, show how a \
                 load behaves when the API does not.",
-        make: |parsed| Command::Sandbox(parsed.sandbox),
+        make: |parsed| Ok(Command::Sandbox(parsed.sandbox)),
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "demo",
+        operands: &[],
         takes_config: false,
         summary: "send a sample school district to a sandbox, twice",
         about: "Starts a sandbox, sends it the sample district, sends it again, and explains the summaries. It ends \
                 by itself.",
-        make: |parsed| Command::Demo(parsed.run.output),
+        make: |parsed| Ok(Command::Demo(parsed.run.output)),
     },
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 5] = ["validate", "validate+send", "delete", "truncate", "metadata"];
+pub const LATER: [&str; 4] = ["validate", "validate+send", "delete", "truncate"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -190,14 +213,16 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "count", "fetch", "create", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "create"];
+const ALL: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create"];
+const SELECTING: &[&str] = &["send", "plan", "count", "fetch", "create"];
 const WITH_FILES: &[&str] = &["send", "plan"];
 const FORCED: &[&str] = &["send", "plan", "fetch"];
 const ASKING: &[&str] = &["send", "count", "fetch"];
 const SEND: &[&str] = &["send"];
 const FETCH: &[&str] = &["fetch"];
-const TELLING: &[&str] = &["send", "plan", "count", "fetch", "create", "demo"];
+const TELLING: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create", "demo"];
+const OFFLINE: &[&str] = &["send", "plan", "sandbox"];
 const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]
@@ -212,9 +237,9 @@ static OPTIONS: &[Opt] = &[
          or - for standard input."),
     opt(Id::Set, &[], &["set"], Takes::Pairs, WITH_CONFIG,
         "Set keys of the configuration, in either spelling; lists as YAML."),
-    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), WITH_CONFIG,
+    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), SELECTING,
         "Only these resources: names with commas between, * at either end."),
-    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), WITH_CONFIG,
+    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), SELECTING,
         "Not these resources, even if selected."),
     opt(Id::Force, &['f'], &["force"], Takes::Nothing, FORCED,
         "Send everything, whenever it was sent before; fetch: write over files that differ."),
@@ -261,10 +286,12 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Quiet, &[], &["quiet"], Takes::Nothing, TELLING,
         "Tell only what is wrong."),
 
+    opt(Id::Metadata, &[], &["metadata"], Takes::One("FILE"), OFFLINE,
+        "Go by the metadata in FILE, as `lightbeam metadata save` wrote it, and ask the API for none. The sandbox \
+         serves it in place of Data Standard 5.0, or else a folder of an API's documents."),
+
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one unless told."),
-    opt(Id::Metadata, &[], &["metadata"], Takes::One("DIR"), SANDBOX,
-        "Serve the documents in DIR, not Data Standard 5.0."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,
         "Accept every payload unread, for benchmarks."),
     opt(Id::Shape, &[], &["shape"], Takes::One("new|old"), SANDBOX,

@@ -31,10 +31,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -
         What::Command { named, .. } if asks_for(Id::Help) => {
             Ok(Command::Help(named.map_or_else(help::general, help::of)))
         }
-        What::Command { named, config } => {
+        What::Command { named, rest } => {
             let command = named.unwrap_or(&COMMANDS[0]);
             let mut parsed = interpret(&given, command)?;
-            match (config, &mut parsed.run.config.file) {
+            let (operands, rest) = operands(command, rest)?;
+            parsed.operands = operands;
+            match (rest.first().map(Path::new), &mut parsed.run.config.file) {
                 (Some(free), Some(option)) if free != option => {
                     let (free, option) = (free.display(), option.display());
                     return Err(Error::usage(format!("'{free}' and '{option}' are two configurations; keep one")));
@@ -42,7 +44,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -
                 (Some(free), file) => *file = Some(free.into()),
                 (None, _) => {}
             }
-            Ok((command.make)(parsed))
+            (command.make)(parsed)
         }
     }
 }
@@ -128,11 +130,11 @@ fn pairs(parser: &mut Parser) -> Result<Vec<OsString>> {
 /// What the arguments that are no options ask for.
 enum What<'a> {
     Help(Option<&'static CommandInfo>),
-    Command { named: Option<&'static CommandInfo>, config: Option<&'a Path> },
+    Command { named: Option<&'static CommandInfo>, rest: &'a [OsString] },
 }
 
 fn what<'a>(free: &'a [OsString], is_file: impl Fn(&Path) -> bool) -> Result<What<'a>> {
-    let Some((first, rest)) = free.split_first() else { return Ok(What::Command { named: None, config: None }) };
+    let Some((first, rest)) = free.split_first() else { return Ok(What::Command { named: None, rest: free }) };
     if first == "help" {
         let about = rest.first().map(|name| known_command(name)).transpose()?;
         return nothing_more(rest.get(1..)).map(|()| What::Help(about));
@@ -146,9 +148,27 @@ fn what<'a>(free: &'a [OsString], is_file: impl Fn(&Path) -> bool) -> Result<Wha
         None if names_config(Path::new(first)) => (None, free),
         None => (Some(known_command(first)?), rest),
     };
-    let most = if named.is_none_or(|command| command.takes_config) { 1 } else { 0 };
+    let most = named.map_or(1, |command| command.operands.len() + usize::from(command.takes_config));
     nothing_more(rest.get(most..))?;
-    Ok(What::Command { named, config: rest.first().map(Path::new) })
+    Ok(What::Command { named, rest })
+}
+
+/// What a command's operands stand for, and what follows them. The command itself says which one is missing.
+fn operands<'a>(command: &CommandInfo, mut rest: &'a [OsString]) -> Result<(Vec<OsString>, &'a [OsString])> {
+    let mut values = Vec::new();
+    for operand in command.operands {
+        let Some((first, after)) = rest.split_first() else { break };
+        rest = after;
+        match operand.chars().all(char::is_lowercase) {
+            true if first == operand => {}
+            true => {
+                let (name, first) = (command.name, first.to_string_lossy());
+                return Err(Error::usage(format!("'{name}' does not know '{first}': lightbeam {name} {operand}")));
+            }
+            false => values.push(first.clone()),
+        }
+    }
+    Ok((values, rest))
 }
 
 fn known_command(name: &OsStr) -> Result<&'static CommandInfo> {
@@ -214,6 +234,9 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::NoProgress => run.output.no_progress = true,
             Id::Quiet => run.output.quiet = true,
             Id::Port => sandbox.port = raw.count(0..=u16::MAX.into())? as u16,
+            Id::Metadata if command.takes_config => {
+                run.config.sets.push(Assignment { key: "metadata_file".into(), value: raw.text()?.to_string() })
+            }
             Id::Metadata => sandbox.metadata = path(),
             Id::NoCheck => sandbox.no_check = true,
             Id::Shape => sandbox.shape = raw.shape()?,

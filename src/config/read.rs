@@ -51,6 +51,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         connection: connection(settings, given)?,
         rejects_dir: optional_path(settings, "rejects_dir", given)?,
         resend_failed: settings.need("resend_failed")?,
+        metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
         page_size: settings.need("fetch.page_size")?,
         log_level: settings.need("log_level")?,

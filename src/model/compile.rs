@@ -11,11 +11,14 @@ use super::{Definition, Model};
 use crate::error::{Error, Result};
 use crate::resource::Resource;
 
+/// Objects within objects, the deepest of which a document may have. Genuine ones have five, and a hostile one would exhaust the stack.
+const DEEPEST: usize = 64;
+
 /// The natural key of every descriptor. Documents of the ODS/API do not mark it.
 const DESCRIPTOR_KEY: [&str; 2] = ["namespace", "codeValue"];
 
 impl Model {
-    /// Resolves every name of `source`. An error if a schema is named and not described, or contains itself.
+    /// Resolves every name of `source`. An error if a schema is named and not described, contains itself, or is nested too deeply.
     pub fn compile(source: &Source) -> Result<Model> {
         let mut compiler = Compiler::new(source);
         let mut model =
@@ -42,6 +45,8 @@ struct Compiler<'s> {
     descriptors: FxHashMap<String, &'s Resource>,
     /// `None` while being compiled.
     schemas: FxHashMap<&'s str, Option<Arc<Schema>>>,
+    /// How many schemas are being compiled, each for the one before.
+    depth: usize,
     references: FxHashMap<&'s str, Arc<Reference>>,
 }
 
@@ -56,6 +61,7 @@ impl<'s> Compiler<'s> {
             source,
             descriptors: descriptors.map(by_entity).collect(),
             schemas: FxHashMap::default(),
+            depth: 0,
             references: FxHashMap::default(),
         }
     }
@@ -68,8 +74,13 @@ impl<'s> Compiler<'s> {
         }
         let members = self.source.schemas.get(name);
         let members = members.ok_or_else(|| Error::api(format!("the OpenAPI document has no schema {name}")))?;
+        if self.depth == DEEPEST {
+            return Err(Error::api(format!("the OpenAPI schema {name} is nested too deeply, in {DEEPEST} others")));
+        }
         self.schemas.insert(name, None);
+        self.depth += 1;
         let properties = members.iter().map(|member| self.property(member)).collect::<Result<_>>()?;
+        self.depth -= 1;
         let schema = Arc::new(Schema { name: name.into(), properties });
         self.schemas.insert(name, Some(schema.clone()));
         Ok(schema)
@@ -172,6 +183,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::compact;
     use super::*;
 
     /// The genuine documents, or `None` where they are not at hand.
@@ -368,5 +380,17 @@ mod tests {
             document["definitions"]["edFi_period"]["properties"] = properties;
             assert!(Model::from_openapi([&document]).is_err());
         }
+    }
+    #[test]
+    fn objects_within_objects_have_a_limit() {
+        let nested = |deep: usize| {
+            let schema = |n| format!("schema s{n}\n inner =s{}\n", n + 1);
+            let text = (1..deep).map(schema).collect::<String>();
+            let text = format!("{text}schema s{deep}\n last string\nresource ed-fi/nests s1\n get last!\n");
+            Model::compile(&compact::read(&text).unwrap().0)
+        };
+        assert!(nested(DEEPEST).is_ok());
+        let error = nested(100_000).unwrap_err().to_string();
+        assert!(error.contains("nested too deeply"), "{error}");
     }
 }

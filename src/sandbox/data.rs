@@ -19,7 +19,7 @@ use super::query;
 use super::store::{Deleted, Demand, Store, identify};
 use crate::clock::unix_now;
 use crate::model::openapi::SERVER_MADE;
-use crate::model::{Definition, Model};
+use crate::model::{Definition, Model, Values, values};
 use crate::resource::Resource;
 
 /// The school years that every real API has from the start.
@@ -33,7 +33,7 @@ pub struct Data {
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
-    /// Digests of a descriptor and a namespace, where one was posted.
+    /// Digests of a descriptor and a namespace, where there is one.
     namespaces: RwLock<FxHashSet<u128>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
@@ -61,8 +61,8 @@ enum Of {
 }
 
 impl Data {
-    /// The resources of `model`, no items but the school years.
-    pub fn new(model: Arc<Model>, options: &Options) -> Data {
+    /// The resources of `model`, no items but the school years and descriptors of these `values`.
+    pub fn new(model: Arc<Model>, values: &Values, options: &Options) -> Data {
         let forbid = &options.forbid;
         let paths: Vec<Box<str>> = model.definitions().iter().map(|d| d.resource.to_string().into()).collect();
         let is_forbidden =
@@ -81,7 +81,23 @@ impl Data {
             pages: AtomicU64::new(0),
         };
         data.add_school_years();
+        data.add_descriptors(values);
         data
+    }
+
+    fn add_descriptors(&self, values: &Values) {
+        for descriptor in values.descriptors() {
+            let Some(&position) = self.routes.get(&*descriptor.to_string()) else { continue };
+            let definition = &self.model.definitions()[position];
+            for (namespace, code) in values.of(descriptor).map(values::split) {
+                let part = |name: &str| if name == "namespace" { namespace } else { code };
+                let id = identify(descriptor, definition.key().map(|parameter| part(&parameter.name)));
+                let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
+                // It demands nothing, so it cannot fail.
+                let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
+                lock::write(&self.namespaces).insert(identify(descriptor, [namespace]));
+            }
+        }
     }
 
     fn add_school_years(&self) {

@@ -18,6 +18,7 @@ mod log;
 mod machine;
 mod metadata;
 mod nginx;
+mod offline;
 mod order;
 mod plans;
 mod policy;

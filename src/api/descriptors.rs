@@ -1,0 +1,281 @@
+//! Gets the values of descriptors: from the cache while they are fresh, else from the API, page by page and many descriptors at a time.
+//!
+//! One file of the cache holds them for a target, each descriptor with the time at which it was asked for.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::cache::{Cache, Copy};
+use super::refusal::Refusal;
+use super::reply;
+use super::send::{Sent, Settled};
+use super::transport::http::Uri;
+use super::urls::{self, Urls};
+use crate::clock::unix_now;
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+use crate::model::Values;
+use crate::resource::Resource;
+
+/// The most records that an ODS/API or a DMS gives in one page unless its host configures fewer.
+const PAGE: usize = 500;
+
+/// So many descriptors that cannot be read are named.
+const NAMED: usize = 5;
+
+/// What is known of one descriptor, as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Such as `ed-fi/termDescriptors`.
+    pub descriptor: String,
+    /// When the API was asked, in seconds since 1970.
+    pub asked: u64,
+    /// Its values, `namespace#codeValue`.
+    pub uris: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    namespace: String,
+    code_value: String,
+}
+
+/// Gets what the cache does not have.
+pub struct Asking<'a> {
+    /// Where everything is.
+    pub urls: &'a Urls,
+    /// Where values are kept.
+    pub cache: &'a Cache,
+    /// So many descriptors are asked for at the same time.
+    pub pool: &'a rayon::ThreadPool,
+    /// Asks for data, with the token and all patience.
+    pub get: &'a (dyn Fn(&Uri) -> Result<Sent> + Sync),
+}
+
+impl Asking<'_> {
+    /// The values of the descriptors that are `wanted`. Those that the API does not let us read are told to `warn` and are not in the
+    /// result. An error if the API does not answer.
+    pub fn values<'r>(
+        &self,
+        wanted: impl IntoIterator<Item = &'r Resource>,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Values> {
+        let now = unix_now();
+        let target = urls::parse("the API's data URL", &self.urls.data)?;
+        let kept = self.cache.load(&target).and_then(|copy| postcard::from_bytes::<Vec<Row>>(&copy.body).ok());
+        let fresh = |row: &Row| Copy { etag: None, fetched: row.asked, body: Vec::new() }.is_fresh(now);
+        let fresh = kept.unwrap_or_default().into_iter().filter(fresh);
+        let mut rows: BTreeMap<String, Row> = fresh.map(|row| (row.descriptor.clone(), row)).collect();
+        let wanted: Vec<&Resource> = wanted.into_iter().collect();
+        let missing: Vec<&Resource> = wanted.iter().copied().filter(|d| !rows.contains_key(&d.to_string())).collect();
+        let ask = |descriptor| Ok((descriptor, self.all_of(descriptor)?));
+        let asked: Vec<_> = self.pool.install(|| missing.par_iter().copied().map(ask).collect::<Result<_>>())?;
+        let mut refused = Vec::new();
+        for (descriptor, answer) in asked {
+            match answer {
+                Ok(uris) => {
+                    let row = Row { descriptor: descriptor.to_string(), asked: now, uris };
+                    rows.insert(row.descriptor.clone(), row);
+                }
+                Err(refusal) => refused.push((descriptor, refusal)),
+            }
+        }
+        if refused.len() < missing.len() {
+            let all: Vec<&Row> = rows.values().collect();
+            // Rows of text and numbers have no way to fail.
+            let copy = Copy { etag: None, fetched: now, body: postcard::to_stdvec(&all).unwrap_or_default() };
+            if let Err(error) = self.cache.store(&target, &copy) {
+                warn(format!("descriptor values are not kept for the next run: {error}"));
+            }
+        }
+        if let [(_, refusal), ..] = &refused[..] {
+            let names: Vec<&str> = refused.iter().take(NAMED).map(|(descriptor, _)| descriptor.name()).collect();
+            let more = if refused.len() > NAMED { ", ..." } else { "" };
+            warn(format!(
+                "the API does not give the values of {} ({}, {}): {}{more}",
+                if refused.len() == 1 { "a descriptor".into() } else { format!("{} descriptors", refused.len()) },
+                refusal.status,
+                refusal.text(),
+                names.join(", ")
+            ));
+        }
+        let mut values = Values::default();
+        for descriptor in wanted {
+            if let Some(row) = rows.get(&descriptor.to_string()) {
+                values.add(descriptor, &row.uris);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Every value of one descriptor, or the API's no. A host may give shorter pages than are asked for: the count that it tells decides,
+    /// or else a page that is not full.
+    fn all_of(&self, descriptor: &Resource) -> Result<Result<Vec<String>, Refusal>> {
+        let collection = self.urls.of(descriptor)?;
+        let (limit, mut uris) = (PAGE.to_string(), Vec::new());
+        loop {
+            let offset = uris.len().to_string();
+            let page = [("limit", limit.as_str()), ("offset", &offset), ("totalCount", "true")];
+            let url = urls::with_query(&collection, page)?;
+            let reply = match (self.get)(&url)?.settled {
+                Settled::Accepted(reply) => reply,
+                Settled::Refused(refusal) => return Ok(Err(refusal)),
+                Settled::NoAnswer { reason, .. } => {
+                    return Err(Error::api(format!(
+                        "cannot get the values of {} at {url}: {reason}",
+                        descriptor.name()
+                    )));
+                }
+            };
+            let malformed = || format!("the answer of {url} is no list of descriptors");
+            let records: Vec<Record> = reply::json(&reply.body).or_stop(Exit::GivenUp, malformed)?;
+            let got = records.len();
+            uris.extend(records.into_iter().map(|record| format!("{}#{}", record.namespace, record.code_value)));
+            let more = reply.total_count.map_or(got == PAGE, |total| (uris.len() as u64) < total);
+            if got == 0 || !more {
+                return Ok(Ok(uris));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use serde_json::json;
+
+    use super::super::reply::Reply;
+    use super::super::{testing, transport};
+    use super::*;
+
+    /// A folder, and what was asked for in it.
+    struct Case {
+        folder: PathBuf,
+        asked: Mutex<Vec<String>>,
+        warnings: Vec<String>,
+    }
+
+    impl Case {
+        fn new(name: &str) -> Case {
+            let folder = std::env::temp_dir().join(format!("lightbeam-descriptors-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&folder);
+            Case { folder, asked: Mutex::default(), warnings: Vec::new() }
+        }
+
+        /// The values of these descriptors, of an API that answers what is behind its data URL.
+        fn values(&mut self, names: &[&str], answer: impl Fn(&str) -> Settled + Sync) -> Result<Values> {
+            let document = json!({"urls": {"dataManagementApi": "https://example.com/data", "oauth": "https://example.com/oauth/token"}});
+            let base = transport::http::Uri::from_static("https://example.com");
+            let urls = urls::resolve(&base, &testing::api("https://example.com"), Ok(&document)).unwrap();
+            let get = |url: &Uri| {
+                let path = url.to_string().strip_prefix(&urls.data).unwrap().to_string();
+                self.asked.lock().unwrap().push(path.clone());
+                Ok(Sent { settled: answer(&path), attempts: 1 })
+            };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            let cache = Cache::below(&self.folder);
+            let wanted: Vec<Resource> = names.iter().map(|name| Resource::new("ed-fi", name)).collect();
+            let asking = Asking { urls: &urls, cache: &cache, pool: &pool, get: &get };
+            asking.values(&wanted, &mut |warning| self.warnings.push(warning))
+        }
+
+        /// What was asked for since this was asked last, sorted.
+        fn asked(&self) -> Vec<String> {
+            let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+            asked.sort();
+            asked
+        }
+    }
+
+    impl Drop for Case {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    /// The values with these numbers.
+    fn page(numbers: std::ops::Range<usize>, total_count: Option<u64>) -> Settled {
+        let record = |n: usize| json!({"id": "x", "namespace": "uri://x/Y", "codeValue": n.to_string()});
+        let body = numbers.map(record).collect::<serde_json::Value>().to_string().into_bytes();
+        Settled::Accepted(Reply { status: 200, total_count, body, ..Reply::default() })
+    }
+
+    fn refused(_: &str) -> Settled {
+        Settled::Refused(Refusal { status: 403, ..super::super::reply::refusal(&Reply::default()) })
+    }
+
+    #[test]
+    fn pages_are_asked_for_until_all_are_there_however_short_the_host_makes_them() {
+        let mut case = Case::new("short");
+        let short = |path: &str| match path.contains("offset=0") {
+            true => page(0..100, Some(150)),
+            false => page(100..150, Some(150)),
+        };
+        let values = case.values(&["aDescriptors"], short).unwrap();
+        assert_eq!(values.count(), 150);
+        let url = |offset| format!("/ed-fi/aDescriptors?limit=500&offset={offset}&totalCount=true");
+        assert_eq!(case.asked(), [url(0), url(100)]);
+    }
+
+    #[test]
+    fn without_a_count_a_page_that_is_not_full_is_the_last_one() {
+        let mut case = Case::new("uncounted");
+        let uncounted = |path: &str| match path.contains("offset=0") {
+            true => page(0..500, None),
+            false => page(500..501, None),
+        };
+        assert_eq!(case.values(&["aDescriptors"], uncounted).unwrap().count(), 501);
+        assert_eq!(case.asked().len(), 2);
+    }
+
+    #[test]
+    fn only_what_is_not_kept_is_asked_for() {
+        let mut case = Case::new("kept");
+        let one = |_: &str| page(0..1, Some(1));
+        case.values(&["aDescriptors", "bDescriptors"], one).unwrap();
+        assert_eq!(case.asked().len(), 2);
+        let values = case.values(&["bDescriptors", "cDescriptors"], one).unwrap();
+        assert!(case.asked()[0].starts_with("/ed-fi/cDescriptors?"));
+        assert_eq!(values.descriptors().map(Resource::name).collect::<Vec<_>>(), ["bDescriptors", "cDescriptors"]);
+        case.values(&["aDescriptors", "bDescriptors", "cDescriptors"], refused).unwrap();
+        assert!(case.asked().is_empty() && case.warnings.is_empty());
+    }
+
+    #[test]
+    fn what_was_kept_for_too_long_is_asked_for_again() {
+        let mut case = Case::new("old");
+        let row = |name: &str, asked| Row { descriptor: format!("ed-fi/{name}"), asked, uris: vec!["old".into()] };
+        let rows = [row("oldDescriptors", unix_now() - 3_600), row("newDescriptors", unix_now() - 1_000)];
+        let body = postcard::to_stdvec(&rows[..]).unwrap();
+        let copy = Copy { etag: None, fetched: unix_now(), body };
+        Cache::below(&case.folder).store(&Uri::from_static("https://example.com/data"), &copy).unwrap();
+        let values = case.values(&["oldDescriptors", "newDescriptors"], |_| page(7..8, None)).unwrap();
+        let of = |name| values.of(&Resource::new("ed-fi", name)).collect::<Vec<_>>();
+        assert_eq!((of("oldDescriptors"), of("newDescriptors")), (vec!["uri://x/Y#7"], vec!["old"]));
+    }
+
+    #[test]
+    fn descriptors_that_may_not_be_read_are_named_once_and_nothing_is_known_of_them() {
+        let mut case = Case::new("refused");
+        let values = case.values(&["aDescriptors", "bDescriptors"], refused).unwrap();
+        assert_eq!(values.has(&Resource::new("ed-fi", "aDescriptors"), "x"), None);
+        let [warning] = &case.warnings[..] else { panic!("{:?}", case.warnings) };
+        assert!(warning.starts_with("the API does not give the values of 2 descriptors (403, "), "{warning}");
+        assert!(warning.ends_with(": aDescriptors, bDescriptors"), "{warning}");
+    }
+
+    #[test]
+    fn no_answer_is_an_error_that_names_descriptor_and_url() {
+        let silent = |_: &str| Settled::NoAnswer { status: None, reason: "it was cut".into() };
+        let error = Case::new("silent").values(&["aDescriptors"], silent).unwrap_err();
+        assert_eq!(error.exit(), Exit::GivenUp);
+        let text = error.to_string();
+        assert!(text.contains("aDescriptors at https://example.com/data/ed-fi/aDescriptors?"), "{text}");
+        assert!(text.ends_with("it was cut"), "{text}");
+    }
+}
