@@ -43,6 +43,11 @@ impl Path {
         (!value.is_null()).then_some(value)
     }
 
+    /// The names on the way.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
     /// The property of `body` that it leads to.
     pub fn property<'s>(&self, body: &'s Schema) -> Option<&'s Property> {
         let (last, way) = self.0.split_last()?;
