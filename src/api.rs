@@ -30,7 +30,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use self::cache::Cache;
-use self::dependencies::Dependency;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
 use self::request::Post;
@@ -46,6 +45,7 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::model::Dependency;
 use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes

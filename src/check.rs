@@ -58,6 +58,5 @@ impl Checker {
     }
 }
 
-// The tests' model is written as the sandbox's.
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! What OpenAPI says of a resource, compiled once: its schema, its natural key, its references.
 //!
-//! OpenAPI documents ([`openapi`]) or a more compact text become a [`Source`]: names and types as written. [`Model::compile`]
+//! OpenAPI documents ([`openapi`]) or a more compact text ([`compact`]) become a [`Source`]: names and types as written. [`Model::compile`]
 //! resolves the names, so that whoever checks, deletes or stores payloads walks a tree and looks nothing up.
 
+pub mod compact;
 mod compile;
 mod key;
 pub mod openapi;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 pub use key::{Parameter, Path};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
-pub use source::{Endpoint, Form, Member, Source};
+pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
 
 use crate::error::Result;
 use crate::resource::Resource;

@@ -15,7 +15,6 @@
 
 mod answer;
 mod check;
-mod compact;
 mod data;
 mod fault;
 mod folder;

@@ -3,26 +3,17 @@
 //! The document is an array of `{resource, order, operations}`. Resources that belong to people stand in it twice,
 //! because a client that may see them only through an association can create them before it, but update them after it.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
+use crate::model::{Dependency, Turns};
 use crate::resource::Resource;
-
-/// When a resource's turn comes. Orders begin at 1; resources of the same order do not need each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependency {
-    /// Whose turn.
-    pub resource: Resource,
-    /// The order at which it can be created; `None` if the API does not let it.
-    pub create: Option<u32>,
-    /// The order at which it can be updated too.
-    pub update: Option<u32>,
-}
 
 #[derive(Deserialize)]
 struct Entry {
@@ -34,27 +25,21 @@ struct Entry {
 /// Reads the document that `url` answered: one entry for each resource, sorted by the order of creation and name,
 /// however the document is sorted.
 pub fn read(url: &Uri, body: &[u8]) -> Result<Vec<Dependency>> {
-    let entries: Vec<serde_json::Value> =
+    let entries: Vec<Value> =
         reply::json(body).or_stop(Exit::GivenUp, || format!("the dependencies at {url} are no JSON array"))?;
-    let mut resources: BTreeMap<Resource, Dependency> = BTreeMap::new();
+    sorted(url, &entries)
+}
+
+/// The same of the entries of a document that `place` names.
+pub fn sorted(place: impl Display, entries: &[Value]) -> Result<Vec<Dependency>> {
+    let mut turns = Turns::default();
     for (index, value) in entries.iter().enumerate() {
-        let malformed = || format!("the dependencies at {url} have a malformed entry {}, {value}", index + 1);
+        let malformed = || format!("the dependencies at {place} have a malformed entry {}, {value}", index + 1);
         let entry = Entry::deserialize(value).or_stop(Exit::GivenUp, malformed)?;
         let resource = Resource::from_path(&entry.resource).ok_or_else(|| Error::api(malformed()))?;
-        let dependency =
-            resources.entry(resource.clone()).or_insert(Dependency { resource, create: None, update: None });
-        for operation in &entry.operations {
-            let order = match operation.as_str() {
-                "Create" => &mut dependency.create,
-                "Update" => &mut dependency.update,
-                _ => continue,
-            };
-            *order = Some(order.map_or(entry.order, |known| known.min(entry.order)));
-        }
+        turns.add(&resource, entry.order, entry.operations.iter().map(String::as_str));
     }
-    let mut dependencies: Vec<Dependency> = resources.into_values().collect();
-    dependencies.sort_by_key(|d| d.create.unwrap_or(u32::MAX));
-    Ok(dependencies)
+    Ok(turns.sorted())
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Each rule, on a small model.
 
 use super::*;
-use crate::model::Model;
-use crate::sandbox::compact;
+use crate::model::{Model, compact};
 
 const TEXT: &str = "\
 schema edFi_week

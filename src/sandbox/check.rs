@@ -204,7 +204,7 @@ impl<'m, 'p> Check<'m, 'p> {
 mod tests {
     use super::*;
     use crate::model::Model;
-    use crate::sandbox::compact;
+    use crate::model::compact;
     use serde_json::json;
 
     const TEXT: &str = "\

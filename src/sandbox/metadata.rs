@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::compact;
 use super::folder::Found;
-use super::order::{self, Dependency};
+use super::order;
+use crate::api::dependencies;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
-use crate::model::{Endpoint, Model, Source, openapi};
+use crate::model::{Dependency, Endpoint, Model, Source, compact, openapi};
 use crate::resource::Resource;
 
 const BUILT_IN: &str = include_str!("ds-5.0.model");
@@ -48,35 +48,17 @@ impl Metadata {
     /// descriptors, the descriptors are those of the dependencies, or else the built-in ones; without dependencies, the order is
     /// derived from references.
     pub fn of_folder(folder: &Path) -> Result<Metadata> {
-        let found = Found::in_folder(folder)?;
-        let (resources_file, resources) = found.resources.ok_or_else(|| {
-            Error::usage(format!(
-                "{} has no OpenAPI document of resources (JSON, with POST operations)",
-                folder.display()
-            ))
-        })?;
-        let mut source = Source::default();
-        read_openapi(&resources_file, &resources, &mut source)?;
-        let dependencies = match &found.dependencies {
-            Some((file, document)) => {
-                order::read(document).or_stop(Exit::Usage, || format!("cannot read {}", file.display()))?
-            }
-            None => Vec::new(),
-        };
-        let descriptors = match &found.descriptors {
-            Some((file, document)) => {
-                read_openapi(file, document, &mut source)?;
-                Origin::File(document.to_string().into_bytes())
-            }
-            None => {
-                add_descriptors(&mut source, &dependencies)?;
-                Origin::Model
-            }
-        };
-        let mut discovery = found.discovery.map_or_else(discovery, |(_, discovery)| discovery);
+        let documents = Documents::of_folder(folder)?;
+        let mut discovery = documents.discovery.unwrap_or_else(discovery);
         // Its URLs say the year by themselves, so that nothing has to be rebuilt from the mode.
         discovery.as_object_mut().map(|discovery| discovery.remove("apiMode"));
-        Metadata::new(&source, &dependencies, discovery, Origin::File(resources.to_string().into_bytes()), descriptors)
+        Metadata::new(
+            &documents.source,
+            &documents.dependencies,
+            discovery,
+            Origin::File(documents.resources),
+            documents.descriptors,
+        )
     }
 
     fn new(
@@ -92,13 +74,59 @@ impl Metadata {
     }
 }
 
+/// What the documents of a folder say.
+struct Documents {
+    source: Source,
+    dependencies: Vec<Dependency>,
+    discovery: Option<Value>,
+    resources: Vec<u8>,
+    descriptors: Origin,
+}
+
+impl Documents {
+    fn of_folder(folder: &Path) -> Result<Documents> {
+        let found = Found::in_folder(folder)?;
+        let (resources_file, resources) = found.resources.ok_or_else(|| {
+            Error::usage(format!(
+                "{} has no OpenAPI document of resources (JSON, with POST operations)",
+                folder.display()
+            ))
+        })?;
+        let mut source = Source::default();
+        read_openapi(&resources_file, &resources, &mut source)?;
+        let dependencies = match &found.dependencies {
+            Some((file, document)) => {
+                let entries = document.as_array().map(Vec::as_slice).unwrap_or_default();
+                dependencies::sorted(file.display(), entries)
+                    .or_stop(Exit::Usage, || format!("cannot read {}", file.display()))?
+            }
+            None => Vec::new(),
+        };
+        let descriptors = match &found.descriptors {
+            Some((file, document)) => {
+                read_openapi(file, document, &mut source)?;
+                Origin::File(document.to_string().into_bytes())
+            }
+            None => {
+                add_descriptors(&mut source, &dependencies)?;
+                Origin::Model
+            }
+        };
+        let discovery = found.discovery.map(|(_, discovery)| discovery);
+        Ok(Documents { source, dependencies, discovery, resources: resources.to_string().into_bytes(), descriptors })
+    }
+}
+
 /// The text of the built-in model, made from a folder as [`super::Options::metadata`] takes it.
 pub fn compact_model(folder: &Path) -> Result<String> {
-    let metadata = Metadata::of_folder(folder)?;
+    let Documents { source, dependencies, .. } = Documents::of_folder(folder)?;
+    let dependencies = order::complete(&Model::compile(&source)?, &dependencies);
     let about = "# Ed-Fi Data Standard 5.0 with TPDM: names, types, limits, natural keys, references and load order.\n\
-                 # Made by the example compact-model from the Ed-Fi Alliance's OpenAPI documents; src/sandbox/compact.rs tells the\n\
+                 # Made by the example compact-model from the Ed-Fi Alliance's OpenAPI documents; src/model/compact.rs tells the\n\
                  # format. The order of what the dependencies leave out is derived from references.\n";
-    Ok(format!("{about}{}", compact::write(&metadata.model, &metadata.dependencies)))
+    let text = compact::write(&source, &dependencies)
+        .ok_or_else(|| Error::usage("the documents hold names or patterns that a compact model cannot tell"))?;
+    Ok(format!("{about}{text}"))
 }
 
 /// What the built-in model's discovery document says, without URLs.
@@ -173,12 +201,7 @@ mod tests {
     #[test]
     fn the_order_names_every_resource_and_puts_it_above_what_it_requires() {
         let Metadata { model, dependencies, .. } = Metadata::built_in().unwrap();
-        let creates = |resource: &Resource| {
-            dependencies
-                .iter()
-                .find(|d| d.resource == *resource && d.operations.contains(&"Create".into()))
-                .map(|d| d.order)
-        };
+        let creates = |resource: &Resource| dependencies.iter().find(|d| d.resource == *resource)?.create;
         for definition in model.definitions().iter().filter(|d| d.resource.name() != "schoolYearTypes") {
             let own = creates(&definition.resource).unwrap();
             for referral in definition.references().into_iter().filter(|referral| referral.required) {
@@ -186,9 +209,8 @@ mod tests {
                 assert!(lowest.is_none_or(|lowest| lowest < own), "{} {}", definition.resource, referral.path);
             }
         }
-        let students: Vec<_> =
-            dependencies.iter().filter(|d| d.resource.name() == "students").map(|d| d.order).collect();
-        assert_eq!(students, [3, 14], "people come twice");
+        let students = dependencies.iter().find(|d| d.resource.name() == "students").unwrap();
+        assert_eq!((students.create, students.update), (Some(3), Some(14)), "people come twice");
     }
 
     #[test]

@@ -4,39 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Dependency, Model};
 use crate::resource::Resource;
 
-/// An entry of the dependencies. A person has two: one to create, a later one to update.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Dependency {
-    /// What is loaded.
-    pub resource: Resource,
-    /// The tier, from 1.
-    pub order: u32,
-    /// `Create`, `Update` or both.
-    pub operations: Vec<String>,
-}
-
-/// Reads the document of dependencies.
-pub fn read(document: &Value) -> Result<Vec<Dependency>> {
-    let entry = |entry: &Value| {
-        let operations = entry["operations"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        let order = u32::try_from(entry["order"].as_u64()?).ok()?;
-        Some(Dependency { resource: Resource::from_path(entry["resource"].as_str()?)?, order, operations })
-    };
-    let entries = document.as_array().and_then(|entries| entries.iter().map(entry).collect());
-    entries
-        .ok_or_else(|| Error::usage("not a document of dependencies: each entry needs resource, order and operations"))
-}
-
-/// The document, in the order of its tiers.
+/// The document, in the order of its tiers. A person comes twice: to be created, and later to be updated.
 pub fn document(dependencies: &[Dependency]) -> Value {
-    let mut sorted: Vec<&Dependency> = dependencies.iter().collect();
-    sorted.sort_by_key(|dependency| (dependency.order, &dependency.resource));
-    let entry =
-        |d: &Dependency| json!({"resource": format!("/{}", d.resource), "order": d.order, "operations": d.operations});
+    let entries =
+        |d: &Dependency| d.turns().into_iter().map(|turn| (turn.0, d.resource.clone(), turn.1)).collect::<Vec<_>>();
+    let mut sorted: Vec<_> = dependencies.iter().flat_map(entries).collect();
+    sorted.sort();
+    let entry = |(order, resource, operations)| json!({"resource": format!("/{resource}"), "order": order, "operations": operations});
     sorted.into_iter().map(entry).collect()
 }
 
@@ -47,9 +24,7 @@ pub fn document(dependencies: &[Dependency]) -> Value {
 pub fn complete(model: &Model, known: &[Dependency]) -> Vec<Dependency> {
     let mut all: Vec<Dependency> = known.iter().filter(|d| model.get(&d.resource).is_some()).cloned().collect();
     let mut orders: BTreeMap<Resource, u32> = BTreeMap::new();
-    for dependency in all.iter().filter(|d| d.operations.iter().any(|operation| operation == "Create")) {
-        orders.insert(dependency.resource.clone(), dependency.order);
-    }
+    orders.extend(all.iter().filter_map(|dependency| Some((dependency.resource.clone(), dependency.create?))));
     let school_years = |resource: &Resource| resource.name() == "schoolYearTypes";
     let mut missing: BTreeMap<Resource, Vec<(Resource, bool)>> = BTreeMap::new();
     for definition in model.definitions().iter().filter(|definition| !orders.contains_key(&definition.resource)) {
@@ -75,7 +50,7 @@ pub fn complete(model: &Model, known: &[Dependency]) -> Vec<Dependency> {
             let below = targets.iter().filter_map(|(target, _)| orders.get(target)).max();
             let order = if resource.is_descriptor() { 1 } else { below.map_or(2, |below| below + 1) };
             orders.insert(resource.clone(), order);
-            all.push(Dependency { resource, order, operations: vec!["Create".into(), "Update".into()] });
+            all.push(Dependency { resource, create: Some(order), update: Some(order) });
         }
     }
     all
@@ -84,7 +59,8 @@ pub fn complete(model: &Model, known: &[Dependency]) -> Vec<Dependency> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::compact;
+    use crate::api::dependencies::sorted;
+    use crate::model::compact;
 
     const TEXT: &str = "\
 schema edFi_school
@@ -125,7 +101,7 @@ resource ed-fi/schoolYearTypes edFi_schoolYearType
 ";
 
     fn orders(dependencies: &[Dependency]) -> BTreeMap<&str, u32> {
-        dependencies.iter().map(|dependency| (dependency.resource.name(), dependency.order)).collect()
+        dependencies.iter().map(|d| (d.resource.name(), d.create.unwrap())).collect()
     }
 
     #[test]
@@ -135,24 +111,27 @@ resource ed-fi/schoolYearTypes edFi_schoolYearType
         let derived = complete(&model, &[]);
         let expected = [("firsts", 2), ("schools", 2), ("seconds", 3), ("termDescriptors", 1), ("weeks", 3)];
         assert_eq!(orders(&derived), BTreeMap::from(expected));
-        let known = read(&json!([
-            {"resource": "/ed-fi/schools", "order": 5, "operations": ["Create"]},
-            {"resource": "/ed-fi/schools", "order": 9, "operations": ["Update"]},
-            {"resource": "/ed-fi/unheardOf", "order": 5, "operations": ["Create"]}
-        ]));
+        let known = sorted(
+            "the test",
+            &[
+                json!({"resource": "/ed-fi/schools", "order": 5, "operations": ["Create"]}),
+                json!({"resource": "/ed-fi/schools", "order": 9, "operations": ["Update"]}),
+                json!({"resource": "/ed-fi/unheardOf", "order": 5, "operations": ["Create"]}),
+            ],
+        );
         let completed = complete(&model, &known.unwrap());
         assert_eq!(orders(&completed)["weeks"], 6, "above the order that creates schools");
-        assert_eq!(completed.iter().filter(|d| d.resource.name() == "schools").count(), 2);
+        assert!(completed.iter().any(|d| d.resource.name() == "schools" && d.update == Some(9)));
         assert!(completed.iter().all(|d| d.resource.name() != "unheardOf"));
     }
 
     #[test]
     fn a_document_that_is_written_reads_the_same() {
-        let people = json!([
-            {"resource": "/ed-fi/students", "order": 3, "operations": ["Create"]},
-            {"resource": "/ed-fi/students", "order": 14, "operations": ["Update"]}
-        ]);
-        assert_eq!(document(&read(&people).unwrap()), people);
-        assert!(read(&json!({"message": "no"})).is_err());
+        let entries = [
+            json!({"resource": "/ed-fi/students", "order": 3, "operations": ["Create"]}),
+            json!({"resource": "/ed-fi/schools", "order": 5, "operations": ["Create", "Update"]}),
+            json!({"resource": "/ed-fi/students", "order": 14, "operations": ["Update"]}),
+        ];
+        assert_eq!(document(&sorted("the test", &entries).unwrap()), json!(entries));
     }
 }

@@ -1,5 +1,5 @@
-//! A model and its dependencies as lines of text: a twentieth of the documents it is made from, readable, and read in
-//! a few milliseconds.
+//! What documents say, as lines of text: a twentieth of the documents it is made from, readable, and read in a few
+//! milliseconds.
 //!
 //! ```text
 //! # A comment.
@@ -20,35 +20,35 @@
 //! most 306 characters), `date`, `datetime`, `time`, `int32`, `int64`, `number`, `boolean` and `any`; limits follow as
 //! `least..greatest`, either of which may be missing, a pattern after `~`. `resource` is
 //! followed by its body's schema; `get` has the parameters of its GET (`!`: part of the natural key), `load` an entry of the
-//! dependencies.
+//! dependencies. `load ed-fi/schools 5 Create` at the beginning of a line is that of a resource that is not described.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
 use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::order::Dependency;
+use super::schema::{DESCRIPTOR_LENGTH, Kind};
+use super::source::{Dependency, Endpoint, Form, Member, Source, Turns};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::model::{DESCRIPTOR_LENGTH, Definition, Endpoint, Form, Kind, Member, Model, Schema, Source};
 use crate::resource::Resource;
 
 /// Reads the text. An error names the line.
 pub fn read(text: &str) -> Result<(Source, Vec<Dependency>)> {
     let mut source = Source::default();
-    let mut dependencies = Vec::new();
+    let mut turns = Turns::default();
     let mut place = Place::Nowhere;
     for (number, line) in text.lines().enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        read_line(line, &mut place, &mut source, &mut dependencies).ok_or_else(|| {
+        read_line(line, &mut place, &mut source, &mut turns).ok_or_else(|| {
             Error::new(Exit::Usage, format!("line {} of the model is not understood: {line}", number + 1))
         })?;
     }
     place.finish(&mut source);
-    Ok((source, dependencies))
+    Ok((source, turns.sorted()))
 }
 
 /// What the indented lines belong to.
@@ -70,7 +70,7 @@ impl Place<'_> {
     }
 }
 
-fn read_line<'t>(line: &'t str, place: &mut Place<'t>, source: &mut Source, loads: &mut Vec<Dependency>) -> Option<()> {
+fn read_line<'t>(line: &'t str, place: &mut Place<'t>, source: &mut Source, turns: &mut Turns) -> Option<()> {
     let (first, rest) = line.trim_start().split_once(' ')?;
     if !line.starts_with(' ') {
         let next = match first {
@@ -79,6 +79,11 @@ fn read_line<'t>(line: &'t str, place: &mut Place<'t>, source: &mut Source, load
                 let (path, body) = rest.split_once(' ')?;
                 let resource = Resource::from_path(path)?;
                 Place::Resource(Endpoint { resource, body: body.to_owned(), parameters: Vec::new() })
+            }
+            "load" => {
+                let (path, load) = rest.split_once(' ')?;
+                read_load(&Resource::from_path(path)?, load, turns)?;
+                Place::Nowhere
             }
             _ => return None,
         };
@@ -91,14 +96,16 @@ fn read_line<'t>(line: &'t str, place: &mut Place<'t>, source: &mut Source, load
             let parameter = |word: &str| (word.trim_end_matches('!').to_owned(), word.ends_with('!'));
             endpoint.parameters = rest.split(' ').map(parameter).collect();
         }
-        (Place::Resource(endpoint), "load") => {
-            let mut words = rest.split(' ');
-            let order = words.next()?.parse().ok()?;
-            let operations = words.map(str::to_owned).collect();
-            loads.push(Dependency { resource: endpoint.resource.clone(), order, operations });
-        }
+        (Place::Resource(endpoint), "load") => read_load(&endpoint.resource, rest, turns)?,
         _ => return None,
     }
+    Some(())
+}
+
+fn read_load(resource: &Resource, load: &str, turns: &mut Turns) -> Option<()> {
+    let mut words = load.split(' ');
+    let order = words.next()?.parse().ok()?;
+    turns.add(resource, order, words);
     Some(())
 }
 
@@ -109,7 +116,13 @@ fn read_member(name: &str, form: &str) -> Option<Member> {
     Some(Member { name: name.to_owned(), required, nullable, identity, form: read_form(form)? })
 }
 
+/// No document has a list of lists of lists; a hostile text may have, to exhaust the stack.
+const MOST_NESTED: &str = "[][][][][][][][]";
+
 fn read_form(text: &str) -> Option<Form> {
+    if text.starts_with(MOST_NESTED) {
+        return None;
+    }
     if let Some(items) = text.strip_prefix("[]") {
         return Some(Form::List(Box::new(read_form(items)?)));
     }
@@ -152,70 +165,111 @@ fn read_limits<T: FromStr>(text: &str) -> Option<(Option<T>, Option<T>)> {
     Some((limit(least)?, limit(greatest)?))
 }
 
-/// Writes the text that [`read`] makes the same of.
-pub fn write(model: &Model, dependencies: &[Dependency]) -> String {
-    let schemas: BTreeMap<&str, &Schema> = model.definitions().iter().flat_map(Definition::schemas).collect();
+/// Writes the text that [`read`] makes the same of, but for schemas that no resource needs. `None` if a name or a pattern cannot be
+/// told in such lines, as one with a blank in it.
+pub fn write(source: &Source, dependencies: &[Dependency]) -> Option<String> {
+    let needed = needed(source);
     let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for (name, schema) in schemas {
-        alike.entry(Members(schema).to_string()).or_default().push(name);
+    for (name, members) in &needed.schemas {
+        alike.entry(Members(members).to_string()).or_default().push(name);
     }
     let mut text = String::new();
     for (members, names) in &alike {
         let _ = write!(text, "schema {}\n{members}", names.join(" "));
     }
-    for definition in model.definitions() {
-        let _ = writeln!(text, "resource {} {}", definition.resource, definition.body.name);
-        if !definition.resource.is_descriptor() {
+    for endpoint in &needed.endpoints {
+        let _ = writeln!(text, "resource {} {}", endpoint.resource, endpoint.body);
+        if !endpoint.parameters.is_empty() {
             text.push_str(" get");
-            for parameter in &definition.parameters {
-                let _ = write!(text, " {}{}", parameter.name, if parameter.identity { "!" } else { "" });
+            for (name, identity) in &endpoint.parameters {
+                let _ = write!(text, " {name}{}", if *identity { "!" } else { "" });
             }
             text.push('\n');
         }
-        for dependency in dependencies.iter().filter(|dependency| dependency.resource == definition.resource) {
-            let _ = writeln!(text, " load {} {}", dependency.order, dependency.operations.join(" "));
+        for dependency in dependencies.iter().filter(|dependency| dependency.resource == endpoint.resource) {
+            write_loads(&mut text, " load", dependency);
         }
     }
-    text
+    let described: BTreeSet<&Resource> = needed.endpoints.iter().map(|endpoint| &endpoint.resource).collect();
+    for dependency in dependencies.iter().filter(|dependency| !described.contains(&dependency.resource)) {
+        write_loads(&mut text, &format!("load {}", dependency.resource), dependency);
+    }
+    let (source, read) = read(&text).ok()?;
+    (source == needed && read.len() == dependencies.len()).then_some(text)
+}
+
+/// The resources, and the schemas that they use. Descriptors need no parameters.
+fn needed(source: &Source) -> Source {
+    let mut needed = Source { schemas: BTreeMap::new(), endpoints: source.endpoints.clone() };
+    needed.endpoints.iter_mut().filter(|e| e.resource.is_descriptor()).for_each(|e| e.parameters.clear());
+    let mut names: Vec<&str> = source.endpoints.iter().map(|endpoint| endpoint.body.as_str()).collect();
+    while let Some(name) = names.pop() {
+        let Some(members) = source.schemas.get(name).filter(|_| !needed.schemas.contains_key(name)) else { continue };
+        needed.schemas.insert(name.to_owned(), members.clone());
+        names.extend(members.iter().filter_map(|member| named(&member.form)));
+    }
+    needed
+}
+
+fn named(form: &Form) -> Option<&str> {
+    match form {
+        Form::Scalar(_) => None,
+        Form::Named(schema) => Some(schema),
+        Form::List(items) => named(items),
+    }
+}
+
+fn write_loads(text: &mut String, line: &str, dependency: &Dependency) {
+    for (order, operations) in dependency.turns() {
+        let _ = writeln!(text, "{line} {order} {}", operations.join(" "));
+    }
 }
 
 /// The lines below `schema`.
-struct Members<'m>(&'m Schema);
+struct Members<'m>(&'m [Member]);
 
 impl Display for Members<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.properties.iter().try_for_each(|property| {
-            let required = if property.required { "!" } else { "" };
-            let nullable = if property.nullable { "?" } else { "" };
-            let identity = if property.identity { "#" } else { "" };
-            write!(f, " {}{required}{nullable}{identity} ", property.name)?;
-            write_kind(f, &property.kind)?;
+        self.0.iter().try_for_each(|member| {
+            let required = if member.required { "!" } else { "" };
+            let nullable = if member.nullable { "?" } else { "" };
+            let identity = if member.identity { "#" } else { "" };
+            write!(f, " {}{required}{nullable}{identity} ", member.name)?;
+            write_form(f, &member.form)?;
             f.write_char('\n')
         })
     }
 }
 
+fn write_form(f: &mut fmt::Formatter<'_>, form: &Form) -> fmt::Result {
+    match form {
+        Form::Named(schema) => write!(f, "={schema}"),
+        Form::List(items) => {
+            f.write_str("[]")?;
+            write_form(f, items)
+        }
+        Form::Scalar(kind) => write_kind(f, kind),
+    }
+}
+
 fn write_kind(f: &mut fmt::Formatter<'_>, kind: &Kind) -> fmt::Result {
     match kind {
+        Kind::Text { min_length: None, max_length: Some(DESCRIPTOR_LENGTH), pattern: None } => {
+            f.write_str("descriptor")
+        }
         Kind::Text { min_length, max_length, pattern } => {
             write_limits(f, "string", min_length, max_length)?;
             pattern.iter().try_for_each(|pattern| write!(f, " ~{pattern}"))
         }
         Kind::OneOf(values) => write!(f, "enum {}", Value::from_iter(values.iter().map(|value| &**value))),
-        Kind::Descriptor(_) => f.write_str("descriptor"),
         Kind::Integer { bits, minimum, maximum } => write_limits(f, &format!("int{bits}"), minimum, maximum),
         Kind::Number { minimum, maximum } => write_limits(f, "number", minimum, maximum),
         Kind::Boolean => f.write_str("boolean"),
         Kind::Date => f.write_str("date"),
         Kind::DateTime => f.write_str("datetime"),
         Kind::Time => f.write_str("time"),
-        Kind::Any => f.write_str("any"),
-        Kind::Object(schema) => write!(f, "={}", schema.name),
-        Kind::Reference(reference) => write!(f, "={}", reference.schema.name),
-        Kind::List(items) => {
-            f.write_str("[]")?;
-            write_kind(f, items)
-        }
+        // What is written has no resolved names yet, which the others hold.
+        Kind::Any | Kind::Descriptor(_) | Kind::Object(_) | Kind::List(_) | Kind::Reference(_) => f.write_str("any"),
     }
 }
 
@@ -258,16 +312,17 @@ resource ed-fi/schools edFi_school
  load 7 Update
 resource ed-fi/twins edFi_twin
  get schoolId!
+load tx/nowhere 1 Create Update
 ";
 
     #[test]
     fn what_is_read_and_written_again_is_the_same() {
         let (source, dependencies) = read(TEXT).unwrap();
-        let model = Model::compile(&source).unwrap();
-        let (again, dependencies_again) = read(&write(&model, &dependencies)).unwrap();
+        let (again, dependencies_again) = read(&write(&source, &dependencies).unwrap()).unwrap();
         assert_eq!(again, source);
         assert_eq!(dependencies_again, dependencies);
-        assert_eq!(dependencies.len(), 2);
+        let orders: Vec<_> = dependencies.iter().map(|d| (d.resource.name(), d.create, d.update)).collect();
+        assert_eq!(orders, [("nowhere", Some(1), Some(1)), ("schools", Some(3), Some(7))]);
         assert_eq!(source.schemas["edFi_twin"], source.schemas["edFi_school"]);
         assert_eq!(
             source.schemas["edFi_school"][2].form,
@@ -284,9 +339,26 @@ resource ed-fi/twins edFi_twin
             "resource schools x",
             " get a",
             "resource a/b c\n load x",
+            "load schools 1 Create",
+            "schema x\n a [][][][][][][][][]any",
         ] {
             let error = read(&format!("# first\n{line}")).unwrap_err().to_string();
             assert!(error.starts_with("line "), "{error}");
+        }
+    }
+    #[test]
+    fn a_schema_that_no_resource_needs_is_left_out() {
+        let (source, _) = read(&format!("schema edFi_link\n href string\n{TEXT}")).unwrap();
+        assert_eq!(read(&write(&source, &[]).unwrap()).unwrap().0, read(TEXT).unwrap().0);
+    }
+
+    #[test]
+    fn what_lines_cannot_tell_is_not_written() {
+        let (source, dependencies) = read(TEXT).unwrap();
+        for odd in ["two words", "odd!", "", "a\nschema b"] {
+            let mut source = source.clone();
+            source.schemas.entry("edFi_school".into()).and_modify(|members| members[2].name = odd.into());
+            assert_eq!(write(&source, &dependencies), None, "{odd}");
         }
     }
 }
