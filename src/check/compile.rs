@@ -14,7 +14,8 @@ pub struct Checker {
     pub(super) body: Form,
     /// Those with several places, and those of the natural key.
     pub(super) parameters: Vec<Parameter>,
-    /// The parts of the natural key by position in `parameters`, in the order of their names.
+    /// The parts of the natural key by position in `parameters`, in the order of their names. Empty if the documents do not tell where
+    /// each of them is.
     pub(super) key: Vec<usize>,
     /// The paths of the places of all parameters.
     pub(super) paths: Vec<String>,
@@ -96,15 +97,20 @@ impl std::fmt::Debug for Refers {
 }
 
 impl Checker {
-    /// The key of an item, from its parts as text; `None` if `part` does not know one of them by its name.
-    pub fn key<'p>(&self, part: impl Fn(&str) -> Option<&'p str>) -> Option<Key> {
+    /// Whether the documents tell its natural key. Else no payload has one in its notes.
+    pub fn has_key(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    /// The key of an item, from its parts as text; `None` if `part` does not know one of them by its name, or there is no key.
+    pub fn key<T: AsRef<str>>(&self, part: impl Fn(&str) -> Option<T>) -> Option<Key> {
         let canonical = |&number: &usize| {
             let parameter: &Parameter = &self.parameters[number];
             let text = part(&parameter.name)?;
-            Some(if parameter.folded { text.to_lowercase() } else { text.to_owned() })
+            Some(if parameter.folded { text.as_ref().to_lowercase() } else { text.as_ref().to_owned() })
         };
         let parts: Vec<String> = self.key.iter().map(canonical).collect::<Option<_>>()?;
-        Some(Key::of(parts.iter().map(String::as_bytes)))
+        self.has_key().then(|| Key::of(parts.iter().map(String::as_bytes)))
     }
 }
 
@@ -144,6 +150,9 @@ impl Compiler {
                 checker.key.push(checker.parameters.len());
             }
             checker.parameters.push(Parameter { name: parameter.name.clone(), places, folded });
+        }
+        if checker.key.iter().any(|&part| checker.parameters[part].places.is_empty()) {
+            checker.key.clear();
         }
         checker.key.sort_by(|&a, &b| checker.parameters[a].name.cmp(&checker.parameters[b].name));
         checker.body = Form::Object(Arc::new(body));

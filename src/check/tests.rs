@@ -337,7 +337,7 @@ fn a_key_can_be_had_from_its_parts() {
         _ => None,
     };
     assert_eq!(weeks.key(part), key("weeks", WEEK));
-    assert_eq!(weeks.key(|_| None), None);
+    assert_eq!(weeks.key(|_| None::<String>), None);
 }
 
 #[test]
@@ -396,4 +396,16 @@ fn notes_are_used_again() {
         assert_eq!((notes.faults.len(), notes.descriptors.len(), notes.references.len()), (0, 1, 1));
         assert_eq!(notes.key, key("weeks", WEEK));
     }
+}
+
+#[test]
+fn a_resource_whose_key_is_nowhere_in_its_payloads_has_none() {
+    let text = TEXT.replace("get agencyId!", "get agencyId! elsewhere!");
+    let model = Model::compile(&compact::read(&text).unwrap().0).unwrap();
+    let checkers = Checkers::new(model.definitions());
+    let agencies = checkers.get(&resource("agencies")).unwrap();
+    let mut notes = Notes::default();
+    agencies.check(br#"{"agencyId": 1, "nameOfInstitution": "x"}"#, &mut notes);
+    assert_eq!((notes.key, agencies.has_key(), agencies.key(|_| Some("1"))), (None, false, None));
+    assert!(notes.faults.is_empty() && checkers.get(&resource("schools")).unwrap().has_key());
 }

@@ -357,7 +357,7 @@ load tx/nowhere 1 Create Update
         let (source, dependencies) = read(TEXT).unwrap();
         for odd in ["two words", "odd!", "", "a\nschema b"] {
             let mut source = source.clone();
-            source.schemas.entry("edFi_school".into()).and_modify(|members| members[2].name = odd.into());
+            source.schemas.entry("edFi_school".into()).and_modify(|members| members[3].name = odd.into());
             assert_eq!(write(&source, &dependencies), None, "{odd}");
         }
     }
