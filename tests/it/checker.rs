@@ -14,7 +14,7 @@ use crate::district;
 use crate::support::{Stage, get};
 
 /// Payloads for each resource and document.
-const PAYLOADS: usize = 30;
+const PAYLOADS: usize = 12;
 
 /// The OpenAPI documents to try: those that the sandbox makes of its built-in model, and the genuine ones where they are at hand.
 fn documents() -> Vec<Value> {
