@@ -23,6 +23,7 @@ mod compile;
 mod formats;
 mod key;
 mod notes;
+mod spot;
 mod walk;
 
 use fxhash::FxHashMap;
