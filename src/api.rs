@@ -4,7 +4,7 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, which [`metadata`]
-//! gets and [`cache`] keeps. [`send`] takes one payload to its end. [`Api`] ties them together.
+//! gets and [`cache`] keeps. [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
@@ -25,14 +25,14 @@ pub mod transport;
 pub mod urls;
 pub mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use self::cache::Cache;
 use self::gate::limiter::Limits;
 use self::metadata::{Found, Metadata};
-use self::request::Post;
+use self::openapi::Collection;
 use self::retry::Policy;
 use self::send::Sent;
 use self::session::Session;
@@ -45,7 +45,7 @@ use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::model::Dependency;
+use crate::model::{Dependency, Source};
 use crate::resource::Resource;
 
 /// The longest discovery document or list of OpenAPI documents that is read. Real ones have 4 kB, and reading makes
@@ -57,6 +57,9 @@ const MIDDLING: u64 = 4 * 1024 * 1024;
 
 /// The longest OpenAPI document that is read. Real ones have 3 MB.
 const LONG: u64 = 32 * 1024 * 1024;
+
+/// The longest page of records that is read, in bytes. With 500 records, the most that an ODS/API gives, each may have 128 kB.
+pub const PAGE: u64 = 64 * 1024 * 1024;
 
 /// An API whose metadata is known. Workers share it.
 pub struct Api {
@@ -112,9 +115,32 @@ impl Api {
         &self.dependencies
     }
 
-    /// Every resource that can be posted according to the API's OpenAPI documents, which knows some that the
-    /// dependencies leave out (`schoolYearTypes`). A document that the API does not have is a warning.
-    pub fn posted(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeSet<Resource>> {
+    /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
+    /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
+    pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
+        let mut source = Source::default();
+        let read = |url: &Uri, body: &[u8]| {
+            let mut source = Source::default();
+            openapi::add(url, body, &mut source).map(|()| source)
+        };
+        self.documents(warn, read, |known| source.merge(known))?;
+        Ok(source)
+    }
+
+    /// Every resource that can be posted according to the same documents, with what its collection can be asked for.
+    pub fn collections(&self, warn: &mut dyn FnMut(String)) -> Result<BTreeMap<Resource, Collection>> {
+        let mut collections = BTreeMap::new();
+        self.documents(warn, openapi::collections, |known| collections.extend(known))?;
+        Ok(collections)
+    }
+
+    /// Reads the OpenAPI documents of resources and of descriptors.
+    fn documents<T>(
+        &self,
+        warn: &mut dyn FnMut(String),
+        read: impl Fn(&Uri, &[u8]) -> Result<T>,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
         let mut metadata = Metadata { wire: &self.wire, cache: &self.cache, warn };
         let (mut resources, mut descriptors) =
             (self.urls.resources_document.clone(), self.urls.descriptors_document.clone());
@@ -130,19 +156,18 @@ impl Api {
                 Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
             }
         }
-        let mut posted = BTreeSet::new();
         for (what, url) in [("resources", resources), ("descriptors", descriptors)] {
             let Some(url) = url else {
                 (metadata.warn)(format!("the API does not tell where its OpenAPI document of {what} is"));
                 continue;
             };
-            let read = |body: &[u8]| openapi::posted(&url, body);
+            let read = |body: &[u8]| read(&url, body);
             match metadata.get(&format!("the OpenAPI document of {what}"), LONG, &url, read)? {
-                Found::Document(known) => posted.extend(known),
+                Found::Document(known) => take(known),
                 Found::Absent(_) => (metadata.warn)(format!("the API has no OpenAPI document of {what} at {url}")),
             }
         }
-        Ok(posted)
+        Ok(())
     }
 
     /// Whether key and token may be sent at all, so that a run ends before it has read anything (exit 2) instead of
@@ -170,7 +195,19 @@ impl Api {
     /// configuration. `correlation` is by what the API's log is to know it. Called by many workers at once. An error stops the run.
     pub fn post(&self, url: &Uri, body: &[u8], correlation: &str) -> Result<Sent> {
         let correlation = HeaderValue::from_str(correlation).ok();
-        send::send(&self.wire, &self.session, &Post { url, body, correlation })
+        send::send(&self.wire, &self.session, request::post(url, body, correlation))
+    }
+
+    /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]. A body longer
+    /// than [`PAGE`] is no answer.
+    pub fn get(&self, url: &Uri) -> Result<Sent> {
+        send::send(&self.wire, &self.session, request::get(url, None, PAGE))
+    }
+
+    /// Deletes the record at a URL: that of its resource, a slash and its id. Accepted: it is gone. Refused with 404: it was gone before, perhaps
+    /// by an attempt whose answer did not arrive; with 409: others refer to it.
+    pub fn delete(&self, url: &Uri) -> Result<Sent> {
+        send::send(&self.wire, &self.session, request::delete(url))
     }
 }
 
@@ -239,9 +276,19 @@ mod tests {
             connection: testing::connection(),
             rejects_dir: None,
             resend_failed: false,
+            count_separator: "\t".into(),
+            page_size: 100,
             log_level: Level::Info,
             show_stacktrace: false,
         }
+    }
+
+    /// An OpenAPI document of one resource.
+    fn document(resource: &str) -> String {
+        let body = r##"{"schema":{"$ref":"#/components/schemas/item"}}"##;
+        let post = format!(r#"{{"requestBody":{{"content":{{"application/json":{body}}}}}}}"#);
+        let schemas = r#"{"schemas":{"item":{"properties":{}}}}"#;
+        format!(r#"{{"paths":{{"/ed-fi/{resource}":{{"post":{post}}}}},"components":{schemas}}}"#)
     }
 
     /// An API that answers its documents by path; `missing` is not there.
@@ -251,8 +298,8 @@ mod tests {
             "/api" => status(200, DISCOVERY),
             "/api/metadata/data/v3/dependencies" => status(200, DEPENDENCIES),
             "/api/metadata/" => status(200, LIST),
-            "/api/metadata/r.json" => status(200, r#"{"paths":{"/ed-fi/schoolYearTypes":{"post":{}}}}"#),
-            "/api/metadata/d.json" => status(200, r#"{"paths":{"/ed-fi/termDescriptors":{"post":{}}}}"#),
+            "/api/metadata/r.json" => status(200, &document("schoolYearTypes")),
+            "/api/metadata/d.json" => status(200, &document("termDescriptors")),
             "/api/oauth/token" => testing::token("t1", 1000),
             "/api/data/v3/ed-fi/students" => status(201, ""),
             path => panic!("nobody should ask for {path}"),
@@ -269,10 +316,12 @@ mod tests {
         assert_eq!(api.dependencies(), [expected]);
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
         let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
-        assert_eq!(sent.settled, send::Settled::Accepted { status: 201 });
-        let posted = api.posted(&mut |w| warnings.push(w)).unwrap();
-        let known = ["schoolYearTypes", "termDescriptors"].map(|name| Resource::new("ed-fi", name));
-        assert_eq!(posted, BTreeSet::from(known));
+        assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
+        let source = api.source(&mut |w| warnings.push(w)).unwrap();
+        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
+        assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);
+        let collections = api.collections(&mut |w| warnings.push(w)).unwrap();
+        assert_eq!(collections.keys().map(Resource::name).collect::<Vec<_>>(), known);
         assert!(warnings.is_empty(), "{warnings:?}");
         std::fs::remove_dir_all(config.state_dir).unwrap();
     }
@@ -341,7 +390,7 @@ mod tests {
         let config = config("no-openapi");
         let api = Api::over(stage(documents("/api/metadata/d.json")).wire, &config, &mut |_| ()).unwrap();
         let mut warnings = Vec::new();
-        assert_eq!(api.posted(&mut |w| warnings.push(w)).unwrap().len(), 1);
+        assert_eq!(api.source(&mut |w| warnings.push(w)).unwrap().endpoints.len(), 1);
         assert_eq!(
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]

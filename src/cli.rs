@@ -23,6 +23,10 @@ pub enum Command {
     Send(Run),
     /// Show what would be sent.
     Plan(Run),
+    /// Count records.
+    Count(Run),
+    /// Fetch records.
+    Fetch(Run, FetchArgs),
     /// Be an Ed-Fi API.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxArgs),
@@ -31,14 +35,14 @@ pub enum Command {
     Demo(Output),
 }
 
-/// What `send` and `plan` are told.
+/// What every command that has a configuration is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// Which configuration, and what is changed in it.
     pub config: Request,
     /// Which resources.
     pub selection: Selector,
-    /// Send everything, whenever it was sent before.
+    /// Send everything, whenever it was sent before; of a fetch: write over files that differ.
     pub force: bool,
     /// Send again what was last sent before this time, in seconds since 1970.
     pub older_than: Option<u64>,
@@ -56,6 +60,21 @@ pub struct Run {
     pub partial_ok: bool,
     /// What is told meanwhile.
     pub output: Output,
+}
+
+/// What `fetch` is told besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchArgs {
+    /// Which keys of each record.
+    pub keys: Selector,
+    /// Which records: names and values of the query.
+    pub query: Vec<(String, String)>,
+    /// Where the files go; `None`: to `data_dir`.
+    pub output: Option<PathBuf>,
+    /// Leave out what the API added.
+    pub sendable: bool,
+    /// Only what has this change version or a later one.
+    pub since: Option<u64>,
 }
 
 /// What a command tells while it runs.
@@ -108,6 +127,10 @@ pub struct SandboxArgs {
     pub token_lifetime: Option<u64>,
     /// More requests than this at a time are answered with 429; at least 1.
     pub max_concurrent: Option<u64>,
+    /// Give pages by limit and offset only.
+    pub no_cursor: bool,
+    /// Every how manieth page overlaps with the one before.
+    pub shift: Option<u64>,
 }
 
 /// How bodies of errors look.
@@ -124,5 +147,6 @@ pub enum Shape {
 #[derive(Default)]
 struct Parsed {
     run: Run,
+    fetch: FetchArgs,
     sandbox: SandboxArgs,
 }

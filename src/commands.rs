@@ -1,7 +1,9 @@
 //! One file a command, each readable on one screen, and what they have in common: output, configuration, the end.
 
+pub mod count;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod fetch;
 pub mod plan;
 pub mod prepare;
 #[cfg(feature = "sandbox")]
@@ -14,14 +16,15 @@ use std::path::Path;
 use jiff::Zoned;
 
 use crate::api::cache;
-use crate::cli::{Command, LogFormat, Output, Run};
+use crate::cli::{Command, FetchArgs, LogFormat, Output, Run};
 use crate::config::{self, Config, Level};
 use crate::disk::{self, Readers};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
-use crate::report::{Stopped, Summary};
+use crate::report::Summary;
+use crate::results::Stopped;
 use crate::state::resend::Resend;
 use crate::terminal::Terminal;
 
@@ -31,6 +34,8 @@ pub fn run(command: Command) -> Exit {
         Command::Help(text) | Command::Version(text) => say(&text),
         Command::Send(run) => configured(&run, send),
         Command::Plan(run) => configured(&run, plan),
+        Command::Count(run) => configured(&run, count),
+        Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args)
             .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
@@ -43,7 +48,7 @@ pub fn run(command: Command) -> Exit {
 }
 
 /// Loads the configuration, runs a command with it, and logs the error that stopped it, if one did.
-fn configured(run: &Run, command: fn(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
+fn configured(run: &Run, command: impl FnOnce(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
     let mut terminal = terminal(&run.output, Level::Info);
     let loaded = match config::load(&run.config, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
@@ -83,13 +88,22 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 /// Tells how a run ended, on the terminal and in the results file.
 fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config) -> Result<()> {
     let results = summary.to_json(config, "send", exit);
+    tell_result(run, &results, || summary.to_text());
+    write_results_if_wanted(run, &results)
+}
+
+/// Prints what became of a run: as JSON for machines, else as text unless only what is wrong is wanted.
+fn tell_result(run: &Run, results: &serde_json::Value, text: impl FnOnce() -> String) {
     match run.output {
         Output { log_format: LogFormat::Json, .. } => drop(say(&format!("{results}\n"))),
         Output { quiet: true, .. } => {}
-        _ => drop(say(&summary.to_text())),
+        _ => drop(say(&text())),
     }
+}
+
+fn write_results_if_wanted(run: &Run, results: &serde_json::Value) -> Result<()> {
     match &run.results_file {
-        Some(path) => write_results(path, &results),
+        Some(path) => write_results(path, results),
         None => Ok(()),
     }
 }
@@ -108,6 +122,34 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         LogFormat::Text => outlook.to_text(),
         LogFormat::Json => format!("{}\n", outlook.to_json()),
     }))
+}
+
+fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let census = count::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
+    let exit = census.exit(run.partial_ok);
+    let results = census.to_json(config, exit);
+    if let Some(stopped) = &census.stopped {
+        terminal.log(Level::Critical, &stopped.why);
+    }
+    let separator = &config.count_separator;
+    tell_result(run, &results, || census.to_table(separator, false));
+    match &run.results_file {
+        // The Python lightbeam writes its table there, whatever the name.
+        Some(path) if path.extension().is_none_or(|ending| ending != "json") => {
+            disk::replace(path, census.to_table(separator, true).as_bytes(), Readers::AsUsual)?;
+        }
+        _ => write_results_if_wanted(run, &results)?,
+    }
+    Ok(exit)
+}
+
+fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let fetched = fetch::run(config, run, args, terminal, &Interrupt::on_signals()?)?;
+    let exit = fetched.exit(run.partial_ok);
+    let results = fetched.to_json(config, exit);
+    tell_result(run, &results, || fetched.to_text());
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
 }
 
 fn resend(run: &Run, config: &Config) -> Resend {

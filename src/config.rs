@@ -99,6 +99,10 @@ pub struct Config {
     pub rejects_dir: Option<PathBuf>,
     /// Send again what was refused last time.
     pub resend_failed: bool,
+    /// What stands between the columns that `count` prints.
+    pub count_separator: String,
+    /// Records in each page that `fetch` asks for.
+    pub page_size: u32,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// Print the whole chain of causes of an error.

@@ -153,7 +153,8 @@ pub fn private() -> OpenOptions {
     options
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that holds a file.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

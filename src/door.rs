@@ -31,7 +31,7 @@ impl Door {
                     let _ = self.closed.set(Reason { status: Some(refusal.status), message });
                 }
             }
-            Settled::Accepted { .. } | Settled::Refused(_) => self.refusals.store(0, Ordering::Relaxed),
+            Settled::Accepted(_) | Settled::Refused(_) => self.refusals.store(0, Ordering::Relaxed),
             Settled::NoAnswer { .. } => {}
         }
     }
@@ -41,6 +41,7 @@ impl Door {
 mod tests {
     use super::*;
     use crate::api::refusal::Refusal;
+    use crate::api::reply::Reply;
 
     fn refused(status: u16) -> Settled {
         Settled::Refused(Refusal { status, problem_type: None, correlation_id: None, messages: vec!["no".into()] })
@@ -58,12 +59,12 @@ mod tests {
     #[test]
     fn any_other_answer_keeps_it_open() {
         let door = Door::default();
-        for answer in [Settled::Accepted { status: 201 }, refused(400)] {
+        for answer in [Settled::Accepted(Reply::default()), refused(400)] {
             (0..4).for_each(|_| door.answered(&refused(404)));
             door.answered(&answer);
             (0..4).for_each(|_| door.answered(&refused(404)));
             assert!(door.closed().is_none());
-            door.answered(&Settled::Accepted { status: 200 });
+            door.answered(&Settled::Accepted(Reply::default()));
         }
     }
 }

@@ -5,11 +5,11 @@
 pub enum Exit {
     /// Everything was accepted, or skipped because it had been accepted before.
     Ok,
-    /// Every payload failed.
+    /// Every payload failed; of a count or fetch, every resource.
     AllFailed,
     /// The command line or the configuration is wrong.
     Usage,
-    /// Some payloads failed, or payloads whose last answer was a refusal were skipped.
+    /// Some payloads or resources failed, or payloads whose last answer was a refusal were skipped.
     SomeFailed,
     /// The API could not be reached, refused the login, or was given up with payloads unsent.
     GivenUp,
@@ -56,7 +56,7 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Ok => "all accepted, or skipped as accepted before",
-            Exit::AllFailed => "every payload failed",
+            Exit::AllFailed => "every payload, or resource, failed",
             Exit::Usage => "wrong command line or configuration",
             Exit::SomeFailed => "some failed, or known refusals were skipped",
             Exit::GivenUp => "API unreachable, login refused, or payloads unsent",

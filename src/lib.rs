@@ -42,11 +42,12 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`door`], [`rejects`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
 pub mod books;
+pub mod chain;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -57,6 +58,7 @@ pub mod disk;
 pub mod door;
 pub mod error;
 pub mod exit;
+pub mod fetch;
 pub mod folder;
 pub mod interrupt;
 pub mod load;
@@ -64,6 +66,7 @@ pub mod model;
 pub mod nearest;
 pub mod observer;
 pub mod outcome;
+pub mod pages;
 pub mod payload;
 pub mod plan;
 pub mod pool;
@@ -71,6 +74,7 @@ pub mod postbox;
 pub mod rejects;
 pub mod report;
 pub mod resource;
+pub mod results;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod selector;

@@ -3,30 +3,36 @@
 //! A refusal that order may cure is not final. Such payloads are parked and sent again: when their own tier is done; at the tier from which on
 //! the API lets their resource be updated, where dependencies name one (students, staffs, contacts); and after the last tier. Each time
 //! they are sent as often as a pass accepts at least one. So lines of one resource may refer to each other in any order.
+//!
+//! A payload that has the natural key of an earlier one waits likewise, until that has its final answer ([`crate::chain`]).
 
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use fxhash::FxHashSet;
 use rayon::ThreadPool;
 
 use crate::api::Api;
+use crate::api::reply::Reply;
 use crate::api::send::Settled;
 use crate::api::transport::http::Uri;
 use crate::books::Books;
+use crate::chain::{self, Chain};
 use crate::clock;
 use crate::config::Level;
 use crate::digest::Digest;
 use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::model::{Natural, NaturalKey};
 use crate::observer::Observer;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::plan::{Job, Plan, Tier};
 use crate::pool;
 use crate::rejects::{Letter, Rejects};
-use crate::report::Stopped;
 use crate::resource::Resource;
+use crate::results::Stopped;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
@@ -43,6 +49,8 @@ pub struct Load<'a> {
     pub routes: Vec<Route<'a>>,
     /// By what the API's log knows this run.
     pub id: String,
+    /// What tells the natural keys of each of the plan's jobs, where that is known.
+    pub natural: &'a [Option<Natural>],
     /// Which known payloads are due.
     pub resend: &'a Resend,
     /// Who sends.
@@ -83,6 +91,15 @@ pub struct Desk<'a> {
     pub observer: &'a mut dyn Observer,
 }
 
+/// What waits while a load goes on.
+#[derive(Default)]
+struct Waiting {
+    /// Payloads that are to be sent later.
+    parked: Vec<Parked>,
+    /// The natural keys of payloads without a final answer: what comes after these in the files must not be sent before them.
+    stuck: FxHashSet<(usize, NaturalKey)>,
+}
+
 /// What becomes known.
 enum News {
     Sifted(Sifted),
@@ -94,13 +111,27 @@ enum News {
 impl Load<'_> {
     /// Sends everything that is due. An error is one of the state or of lightbeam itself; that the API failed is told by `stop`.
     pub fn run(&self, desk: &mut Desk) -> Result<()> {
-        let mut parked = Vec::new();
-        let end = self.tiers(&mut parked, desk).inspect_err(|error| self.stop_for(error));
+        let mut waiting = Waiting::default();
+        let end = self.tiers(&mut waiting, desk).inspect_err(|error| self.stop_for(error));
         // Also where the load stopped, so that what still waits is accounted for.
-        let rest = self.passes(parked, desk)?;
-        // What is missed may be what got no answer, and then the next run sends both.
-        let hopeful = self.stopped() || desk.books.unsent() > 0;
-        for parked in rest {
+        while !waiting.parked.is_empty() {
+            let rest = self.passes(std::mem::take(&mut waiting.parked), &waiting.stuck, desk)?;
+            let (given_up, behind) = match self.stopped() {
+                true => (rest.into_iter().flatten().collect(), Vec::new()),
+                false => chain::last_tried(rest),
+            };
+            self.give_up(given_up, &mut waiting, desk);
+            // What comes after them has a last try of its own.
+            waiting.parked.extend(behind);
+        }
+        end.and(desk.history.settle())
+    }
+
+    /// Ends what no further try helps.
+    fn give_up(&self, parked: Vec<Parked>, waiting: &mut Waiting, desk: &mut Desk) {
+        for parked in parked {
+            // What is missed may be what got no answer, and then the next run sends both.
+            let hopeful = self.stopped() || desk.books.unsent() > 0;
             let news = match hopeful {
                 true => News::Settled(parked.unsent()),
                 false => {
@@ -108,13 +139,12 @@ impl Load<'_> {
                     News::Refused(outcome, letter)
                 }
             };
-            self.learn(vec![news], desk, &mut Vec::new());
+            self.learn(vec![news], desk, waiting);
         }
-        end.and(desk.history.settle())
     }
 
-    /// Sends tier after tier; what is still refused when the last one is done, or when an error ends them, is in `parked`.
-    fn tiers(&self, parked: &mut Vec<Parked>, desk: &mut Desk) -> Result<()> {
+    /// Sends tier after tier; what is still refused when the last one is done, or when an error ends them, is left waiting.
+    fn tiers(&self, waiting: &mut Waiting, desk: &mut Desk) -> Result<()> {
         for (number, tier) in self.plan.tiers.iter().enumerate() {
             desk.books.begin(number);
             let names: Vec<_> = tier.jobs.iter().map(|job| job.turn.resource.name()).collect();
@@ -126,43 +156,81 @@ impl Load<'_> {
                 names.join(", ")
             );
             desk.observer.log(Level::Debug, &text);
-            self.tier(tier, desk, parked)?;
-            let (due, later) = parked.drain(..).partition(|p: &Parked| self.is_due_after(number, p.resource()));
-            *parked = later;
-            parked.extend(self.passes(due, desk)?);
+            self.tier(tier, desk, waiting)?;
+            let (due, later) = waiting.parked.drain(..).partition(|p: &Parked| self.is_due_after(number, p.resource()));
+            waiting.parked = later;
+            let refused = self.passes(due, &waiting.stuck, desk)?;
+            waiting.parked.extend(refused.into_iter().flatten());
             desk.history.settle()?;
         }
         Ok(())
     }
 
-    /// The first pass over a tier; what order may cure goes to `parked`.
-    fn tier(&self, tier: &Tier, desk: &mut Desk, parked: &mut Vec<Parked>) -> Result<()> {
-        let known = tier.jobs.iter().map(|job| desk.history.table(&job.turn.resource).map(Known::new));
+    /// The first pass over a tier.
+    fn tier(&self, tier: &Tier, desk: &mut Desk, waiting: &mut Waiting) -> Result<()> {
+        let natural = self.natural[tier.first..].iter().map(Option::as_ref);
+        let known = tier.jobs.iter().zip(natural);
+        let known = known.map(|(job, natural)| Ok(Known::new(desk.history.table(&job.turn.resource)?, natural)));
         let knowledge = Knowledge { first: tier.first, known: known.collect::<Result<Vec<_>>>()? };
-        let sift = |piece: Piece| {
-            let (sifted, due) = sift(piece, &knowledge, self.resend);
+        let sift = |(number, piece): (usize, Piece)| {
+            let (sifted, due) = sift(number, piece, &knowledge, self.resend);
             (Some(News::Sifted(sifted)), due)
         };
-        pool::run(self.pool, tier.blocks(), sift, |p| self.send(p), |news| self.learn(news, desk, parked)).map_err(bug)
+        let send = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(self.send(payload));
+        pool::run(self.pool, tier.pieces(), sift, send, |news| self.learn(news, desk, waiting)).map_err(bug)
     }
 
-    /// Sends what is parked again, as often as that helps; returns what is still refused.
-    fn passes(&self, mut parked: Vec<Parked>, desk: &mut Desk) -> Result<Vec<Parked>> {
-        while !parked.is_empty() && !self.stopped() {
-            let before = desk.books.accepted();
-            let mut again = Vec::new();
-            let fetch = |parked: Parked| match parked.fetch() {
-                Ok(payload) => (None, vec![payload]),
-                Err(outcome) => (Some(News::Settled(outcome)), Vec::new()),
-            };
-            let learn = |news| self.learn(news, desk, &mut again);
-            pool::run(self.pool, parked.into_iter(), fetch, |p| self.send(p), learn).map_err(bug)?;
-            parked = again;
-            if desk.books.accepted() == before {
+    /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.
+    fn passes(
+        &self,
+        parked: Vec<Parked>,
+        stuck: &FxHashSet<(usize, NaturalKey)>,
+        desk: &mut Desk,
+    ) -> Result<Vec<Chain>> {
+        let is_stuck = |parked: &Parked| parked.key().is_some_and(|key| stuck.contains(&(parked.resource(), key)));
+        let (outrun, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_stuck);
+        outrun.into_iter().for_each(|parked| {
+            self.learn(vec![News::Settled(parked.outrun())], desk, &mut Waiting::default());
+        });
+        let mut chains = chain::chains(parked);
+        let mut refused = Vec::new();
+        while !self.stopped() {
+            let (ready, held) = chain::ready(chains, &refused);
+            chains = held;
+            if ready.is_empty() {
                 break;
             }
+            let before = desk.books.accepted();
+            let mut again = Waiting::default();
+            let learn = |news| self.learn(news, desk, &mut again);
+            let send = |chain, hand_in: &dyn Fn(News)| self.send_chain(chain, hand_in);
+            pool::run(self.pool, ready.into_iter(), |chain| (None, vec![chain]), send, learn).map_err(bug)?;
+            refused.extend(chain::chains(again.parked));
+            if desk.books.accepted() > before {
+                let all = chains.into_iter().chain(std::mem::take(&mut refused)).flatten();
+                chains = chain::chains(all.collect());
+            }
         }
-        Ok(parked)
+        chains.extend(refused);
+        Ok(chains)
+    }
+
+    /// Sends payloads of one natural key, each when the one before it has its final answer.
+    fn send_chain(&self, mut chain: Chain, hand_in: &dyn Fn(News)) {
+        while let Some(parked) = chain.pop_front() {
+            let news = parked.fetch().map_or_else(News::Settled, |payload| self.send(payload));
+            let rest: Option<fn(Parked) -> News> = match &news {
+                News::Parked(_) => Some(News::Parked),
+                News::Settled(Outcome { verdict: Verdict::Unsent(_), .. }) => {
+                    Some(|parked| News::Settled(parked.outrun()))
+                }
+                _ => None,
+            };
+            hand_in(news);
+            if let Some(rest) = rest {
+                return chain.into_iter().for_each(|parked| hand_in(rest(parked)));
+            }
+        }
     }
 
     /// Whether payloads of a resource that are parked are sent again when the tier of that number is done: it is their own, or the last
@@ -183,7 +251,8 @@ impl Load<'_> {
         if self.stopped() {
             return News::Settled(payload.outcome(Verdict::Untried));
         }
-        let route = &self.routes[payload.resource];
+        let resource = payload.resource;
+        let route = &self.routes[resource];
         if let Some(reason) = route.door.closed() {
             return News::Settled(payload.outcome(Verdict::Unsent(reason.clone())));
         }
@@ -197,27 +266,37 @@ impl Load<'_> {
         };
         route.door.answered(&settled);
         match settled {
-            Settled::Accepted { status } => News::Settled(payload.outcome(Verdict::Accepted { status })),
+            Settled::Accepted(Reply { status, .. }) => News::Settled(payload.outcome(Verdict::Accepted { status })),
             Settled::NoAnswer { status, reason } => {
                 News::Settled(payload.outcome(Verdict::Unsent(Reason { status, message: reason })))
             }
-            Settled::Refused(refusal) if refusal.order_may_cure() => News::Parked(payload.park(refusal)),
+            Settled::Refused(refusal) if refusal.order_may_cure() => {
+                News::Parked(payload.park(refusal, self.natural[resource].as_ref()))
+            }
             Settled::Refused(refusal) => {
                 News::Refused(payload.outcome(Verdict::Refused(refusal.reason())), Some(payload.letter(refusal)))
             }
         }
     }
 
-    /// Enters news into journal and books; what is parked goes to `parked`.
-    fn learn(&self, news: Vec<News>, desk: &mut Desk, parked: &mut Vec<Parked>) {
+    /// Enters news into journal and books, and what waits into `waiting`.
+    fn learn(&self, news: Vec<News>, desk: &mut Desk, waiting: &mut Waiting) {
         if let Err(error) = self.write_down(&news, desk) {
             self.stop_for(&error);
         }
         for news in news {
             match news {
-                News::Sifted(sifted) => desk.books.sifted(sifted),
-                News::Settled(outcome) | News::Refused(outcome, _) => desk.books.settled(outcome),
-                News::Parked(payload) => parked.push(payload),
+                News::Sifted(mut sifted) => {
+                    waiting.parked.append(&mut sifted.later);
+                    desk.books.sifted(sifted);
+                }
+                News::Settled(outcome) | News::Refused(outcome, _) => {
+                    if let (Verdict::Unsent(_), Some(key)) = (&outcome.verdict, outcome.key) {
+                        waiting.stuck.insert((outcome.resource, key));
+                    }
+                    desk.books.settled(outcome);
+                }
+                News::Parked(payload) => waiting.parked.push(payload),
             }
         }
         self.api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
@@ -252,7 +331,7 @@ impl Load<'_> {
 
     fn stop_for(&self, error: &Error) {
         // Whatever stopped it first is the reason.
-        let _ = self.stop.set(Stopped { exit: error.exit(), why: error.to_string() });
+        let _ = self.stop.set(Stopped::for_error(error));
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod compact;
 mod compile;
 mod key;
+mod natural;
 pub mod openapi;
 mod schema;
 mod source;
@@ -17,6 +18,7 @@ use fxhash::FxHashMap;
 use serde_json::Value;
 
 pub use key::{Parameter, Path};
+pub use natural::{Natural, NaturalKey};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
 pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
 

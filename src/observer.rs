@@ -14,21 +14,43 @@ pub trait Observer {
     fn finished(&mut self);
 }
 
+/// What a run does, and so what its progress counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Work {
+    /// It sends payloads, tier after tier.
+    #[default]
+    Send,
+    /// It fetches records, resource after resource.
+    Fetch,
+}
+
+impl Work {
+    /// What it goes through and what it counts.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Work::Send => ("tier", "payloads"),
+            Work::Fetch => ("resource", "records"),
+        }
+    }
+}
+
 /// How far a run is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The tier at work, from 1.
+    /// What is done.
+    pub work: Work,
+    /// The tier at work, from 1; of a fetch, the resource.
     pub tier: usize,
-    /// How many tiers have files.
+    /// How many tiers have files; of a fetch, how many resources there are.
     pub tiers: usize,
     /// The name of a resource at work.
     pub resource: String,
-    /// Payloads whose fate is known.
+    /// Payloads whose fate is known, or records fetched.
     pub settled: u64,
-    /// Payloads in all; told from sizes as long as not all has been read.
+    /// Payloads or records in all; told from sizes as long as not all has been read.
     pub total: u64,
     /// Whether `total` is an estimate.
     pub estimated: bool,
-    /// Payloads refused or unsent.
+    /// Payloads refused or unsent, or resources that could not be fetched.
     pub failed: u64,
 }

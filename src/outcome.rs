@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 
 use crate::digest::Digest;
+use crate::model::NaturalKey;
 
 /// Where a payload stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub struct Outcome {
     pub place: Place,
     /// By what it is recognised next time; `None` for a line that is no payload.
     pub digest: Option<Digest>,
+    /// Its natural key, where that is known.
+    pub key: Option<NaturalKey>,
     /// Whether history has an entry for it.
     pub known: bool,
     /// How it ended.
@@ -72,12 +75,15 @@ pub struct Counts {
     pub skipped: u64,
     /// Not sent, because refused before.
     pub skipped_refused: u64,
-    /// Not sent, because the same payload stands earlier in this run.
+    /// Not sent, because the same payload stands earlier in this run, with no other of its natural key between them.
     pub duplicates: u64,
     /// Refused for good.
     pub refused: u64,
     /// Without a final answer.
     pub unsent: u64,
+    /// How many of the payloads that were due have the natural key of another one earlier in this run: they come after it, and
+    /// the last one counts.
+    pub same_key: u64,
 }
 
 impl Counts {
@@ -117,6 +123,7 @@ impl Counts {
         self.duplicates += other.duplicates;
         self.refused += other.refused;
         self.unsent += other.unsent;
+        self.same_key += other.same_key;
     }
 }
 
@@ -178,7 +185,7 @@ mod tests {
 
     fn outcome(line: u64, verdict: Verdict) -> Outcome {
         let place = Place { file: Path::new("students.jsonl").into(), line };
-        Outcome { resource: 0, place, digest: None, known: false, verdict }
+        Outcome { resource: 0, place, digest: None, key: None, known: false, verdict }
     }
 
     fn reason(message: &str) -> Reason {

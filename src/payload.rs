@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::api::refusal::Refusal;
 use crate::digest::Digest;
+use crate::model::{Natural, NaturalKey};
 use crate::outcome::{Outcome, Place, Reason, Verdict};
 use crate::rejects::{Letter, Why};
 use crate::source::Block;
@@ -19,6 +20,8 @@ pub struct Payload {
     pub resource: usize,
     /// By what it is recognised.
     pub digest: Digest,
+    /// Its natural key, where that is known.
+    pub key: Option<NaturalKey>,
     /// Whether history has an entry for it.
     known: bool,
     line: u64,
@@ -28,8 +31,15 @@ pub struct Payload {
 
 impl Payload {
     /// The text at `range` of a block, which is a line without white space around it.
-    pub fn new(block: Arc<Block>, line: u64, range: Range<usize>, digest: Digest, known: bool) -> Payload {
-        Payload { resource: block.resource, digest, known, line, block, range }
+    pub fn new(
+        block: Arc<Block>,
+        line: u64,
+        range: Range<usize>,
+        digest: Digest,
+        key: Option<NaturalKey>,
+        known: bool,
+    ) -> Payload {
+        Payload { resource: block.resource, digest, key, known, line, block, range }
     }
 
     /// What is sent.
@@ -40,7 +50,8 @@ impl Payload {
     /// What became of it.
     pub fn outcome(&self, verdict: Verdict) -> Outcome {
         let place = Place { file: self.block.file.clone(), line: self.line };
-        Outcome { resource: self.resource, place, digest: Some(self.digest), known: self.known, verdict }
+        let (resource, digest, key, known) = (self.resource, Some(self.digest), self.key, self.known);
+        Outcome { resource, place, digest, key, known, verdict }
     }
 
     /// The letter that tells of its refusal.
@@ -58,20 +69,29 @@ impl Payload {
         format!("{run}/{resource}/{file}:{}", self.line)
     }
 
-    /// Puts it aside after a refusal that a later try may not meet.
-    pub fn park(self, refusal: Refusal) -> Parked {
+    /// Puts it aside after a refusal that a later try may not meet. `natural` tells to what of its own resource it refers.
+    pub fn park(self, refusal: Refusal, natural: Option<&Natural>) -> Parked {
+        Parked { refusal: Some(refusal), ..self.wait(natural) }
+    }
+
+    /// Puts it aside until an earlier payload of its natural key has its answer.
+    pub fn wait(self, natural: Option<&Natural>) -> Parked {
         let offset = self.block.offset + self.range.start as u64;
-        Parked { offset, length: self.range.len(), refusal, outcome: self.outcome(Verdict::Untried) }
+        let refers_to = natural.map(|natural| natural.of_its_own_resource(self.bytes())).unwrap_or_default();
+        let outcome = self.outcome(Verdict::Untried);
+        Parked { offset, length: self.range.len(), refusal: None, refers_to, outcome }
     }
 }
 
-/// A payload that was refused for what order may cure. Its text is not kept but read again: a block would be kept with it.
+/// A payload that waits. Its text is not kept but read again: a block would be kept with it.
 #[derive(Debug)]
 pub struct Parked {
     offset: u64,
     length: usize,
-    /// The last answer.
-    refusal: Refusal,
+    /// The last answer, if it was sent already.
+    refusal: Option<Refusal>,
+    /// The natural keys of the items of its own resource that it refers to.
+    refers_to: Vec<NaturalKey>,
     /// Its place, with no verdict yet.
     outcome: Outcome,
 }
@@ -82,46 +102,67 @@ impl Parked {
         self.outcome.resource
     }
 
+    /// Where it stands.
+    pub fn place(&self) -> &Place {
+        &self.outcome.place
+    }
+
+    /// Its natural key, where that is known.
+    pub fn key(&self) -> Option<NaturalKey> {
+        self.outcome.key
+    }
+
+    /// The natural keys of the items of its own resource that it refers to.
+    pub fn refers_to(&self) -> &[NaturalKey] {
+        &self.refers_to
+    }
+
     /// What it ends as when the run stops before it was tried for the last time.
     pub fn unsent(self) -> Outcome {
-        Outcome { verdict: Verdict::Unsent(self.refusal.reason()), ..self.outcome }
+        let verdict = self.refusal.map_or(Verdict::Untried, |refusal| Verdict::Unsent(refusal.reason()));
+        Outcome { verdict, ..self.outcome }
+    }
+
+    /// What it ends as when an earlier payload of its natural key has no final answer. Sent now, it would be overwritten when that is sent
+    /// in the next run.
+    pub fn outrun(self) -> Outcome {
+        let message = "not sent: an earlier payload of the same natural key has no final answer".to_string();
+        let status = self.refusal.map(|refusal| refusal.status);
+        Outcome { verdict: Verdict::Unsent(Reason { status, message }), ..self.outcome }
     }
 
     /// What it ends as when no further try helps, and the letter that tells of it if it can be read again.
     pub fn refused(self) -> (Outcome, Option<Letter>) {
+        let Some(refusal) = self.refusal.clone() else { return (self.unsent(), None) };
         let bytes = read(&self.outcome.place.file, self.offset, self.length);
         let letter = bytes.ok().filter(|bytes| Some(Digest::of(bytes)) == self.outcome.digest).map(|bytes| Letter {
             resource: self.outcome.resource,
             place: self.outcome.place.clone(),
             bytes,
-            why: Why::Answer(self.refusal.clone()),
+            why: Why::Answer(refusal.clone()),
         });
-        (Outcome { verdict: Verdict::Refused(self.refusal.reason()), ..self.outcome }, letter)
+        (Outcome { verdict: Verdict::Refused(refusal.reason()), ..self.outcome }, letter)
     }
 
     /// The payload, read from its file again; what it ends as if it does not stand there any more.
     pub fn fetch(self) -> Result<Payload, Outcome> {
+        let Outcome { resource, digest, key, known, .. } = self.outcome;
         let Place { file, line } = &self.outcome.place;
-        match read(file, self.offset, self.length) {
-            Ok(bytes) if Some(Digest::of(&bytes)) == self.outcome.digest => {
+        match (read(file, self.offset, self.length), digest) {
+            (Ok(bytes), Some(digest)) if Digest::of(&bytes) == digest => {
                 let range = 0..bytes.len();
-                let (resource, file) = (self.outcome.resource, file.clone());
-                let block = Block { resource, file, first_line: *line, offset: self.offset, bytes };
-                Ok(Payload::new(
-                    Arc::new(block),
-                    *line,
-                    range,
-                    self.outcome.digest.unwrap_or(Digest([0; 16])),
-                    self.outcome.known,
-                ))
+                let block = Block { resource, file: file.clone(), first_line: *line, offset: self.offset, bytes };
+                Ok(Payload::new(Arc::new(block), *line, range, digest, key, known))
             }
-            changed => {
+            (changed, _) => {
                 let why = changed
                     .err()
                     .map_or("the file has changed since".to_string(), |e| format!("reading it again failed: {e}"));
-                let reason = self.refusal.reason();
-                let message = format!("{}; not sent a second time: {why}", reason.message);
-                Err(Outcome { verdict: Verdict::Unsent(Reason { message, ..reason }), ..self.outcome })
+                let (status, message) = match self.refusal.map(|refusal| refusal.reason()) {
+                    Some(reason) => (reason.status, format!("{}; not sent a second time: {why}", reason.message)),
+                    None => (None, format!("not sent: {why}")),
+                };
+                Err(Outcome { verdict: Verdict::Unsent(Reason { status, message }), ..self.outcome })
             }
         }
     }
@@ -151,15 +192,15 @@ mod tests {
             offset: 10,
             bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
         };
-        let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), true);
-        payload.park(refusal())
+        let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), None, true);
+        payload.park(refusal(), None)
     }
 
     #[test]
     fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
         let file = Path::new("data/Schüler 1.jsonl").into();
         let block = Block { resource: 0, file, first_line: 1, offset: 0, bytes: b"{}".to_vec() };
-        let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), false);
+        let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, false);
         assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::folder::Found;
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::source::Blocks;
+use crate::source::{Blocks, Piece};
 
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
 pub const BEFORE_ALL: u32 = 0;
@@ -78,6 +78,13 @@ impl Catalog {
         self.0.contains_key(&name.to_lowercase())
     }
 
+    /// The selected resources, in the order in which they are created.
+    pub fn selected(&self, selector: &Selector) -> Vec<Resource> {
+        let mut turns: Vec<_> = self.0.values().filter(|turn| selector.matches(turn.resource.name())).collect();
+        turns.sort_by_key(|turn| turn.create);
+        turns.into_iter().map(|turn| turn.resource.clone()).collect()
+    }
+
     /// Every name, as the API spells it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.values().map(|turn| turn.resource.name())
@@ -119,10 +126,16 @@ impl Plan {
 }
 
 impl Tier {
-    /// What is read of all its files, each piece with the number of its job.
-    pub fn blocks(&self) -> Blocks {
+    /// What is read of all its files, each piece with the number of its job, and before it how many pieces of that job came earlier.
+    pub fn pieces(&self) -> impl Iterator<Item = (usize, Piece)> + Send + use<> {
         let files = |(i, job): (usize, &Job)| job.files.iter().map(move |file| (i, file.clone())).collect::<Vec<_>>();
-        Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect())
+        let blocks = Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect());
+        let (first, mut earlier) = (self.first, vec![0; self.jobs.len()]);
+        blocks.map(move |piece| {
+            let number = &mut earlier[piece.resource() - first];
+            *number += 1;
+            (*number - 1, piece)
+        })
     }
 }
 

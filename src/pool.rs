@@ -11,7 +11,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
 
+use crate::error::{Context, Error};
+use crate::exit::Exit;
 use crate::postbox::Postbox;
+
+/// A pool of so many workers.
+pub fn workers(count: usize) -> Result<ThreadPool, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    pool.or_stop(Exit::GivenUp, || format!("cannot start {count} workers"))
+}
 
 /// A worker came upon a bug of ours; what was known until then has been handed over.
 #[derive(Debug)]
@@ -19,13 +27,13 @@ pub struct Panicked;
 
 /// Runs one tier on the pool's threads and returns when every block is sifted and every payload sent.
 ///
-/// `sift` turns a block into a piece of news, if there is any, and the payloads that are due; `send` turns a payload into a piece of news. `learn` gets the news, several
-/// pieces at once under load, on the calling thread, and an empty list now and then when there is none.
+/// `sift` turns a block into a piece of news, if there is any, and the payloads that are due; `send` sends one and hands in what became of
+/// it. `learn` gets the news, several pieces at once under load, on the calling thread, and an empty list now and then when there is none.
 pub fn run<B, P: Send, N: Send>(
     pool: &ThreadPool,
     blocks: impl Iterator<Item = B> + Send,
     sift: impl Fn(B) -> (Option<N>, Vec<P>) + Sync,
-    send: impl Fn(P) -> N + Sync,
+    send: impl Fn(P, &dyn Fn(N)) + Sync,
     mut learn: impl FnMut(Vec<N>),
 ) -> Result<(), Panicked> {
     let workers = pool.current_num_threads();
@@ -39,7 +47,7 @@ pub fn run<B, P: Send, N: Send>(
                 let work = || {
                     loop {
                         match queue.next() {
-                            Task::Send(payload) => postbox.hand_in(send(payload)),
+                            Task::Send(payload) => send(payload, &|news| postbox.hand_in(news)),
                             Task::Sift => {
                                 // A statement of its own, so that the others can read while this block is sifted.
                                 let block = lock(blocks).next();
@@ -156,8 +164,9 @@ mod tests {
     #[test]
     fn every_payload_of_every_block_is_sent_once() {
         let mut news = Vec::new();
-        run(&pool(8), 0..500, |b| (None, (b * 10..b * 10 + 10).collect()), |p| vec![p], |n| news.extend(n)).unwrap();
-        let mut sent: Vec<i32> = news.concat();
+        run(&pool(8), 0..500, |b| (None, (b * 10..b * 10 + 10).collect()), |p, hand_in| hand_in(p), |n| news.extend(n))
+            .unwrap();
+        let mut sent: Vec<i32> = news;
         sent.sort();
         assert_eq!(sent, (0..5_000).collect::<Vec<_>>());
     }
@@ -166,7 +175,7 @@ mod tests {
     fn the_payloads_of_one_block_are_sent_by_all_workers_at_the_same_time() {
         let together = Barrier::new(4);
         let met = AtomicUsize::new(0);
-        let send = |_: usize| {
+        let send = |_: usize, _: &dyn Fn(())| {
             together.wait();
             met.fetch_add(1, Ordering::Relaxed);
         };
@@ -181,7 +190,7 @@ mod tests {
             together.wait();
             (None::<()>, Vec::<()>::new())
         };
-        run(&pool(4), 0..8, sift, |()| (), |_| {}).unwrap();
+        run(&pool(4), 0..8, sift, |(), _| (), |_| {}).unwrap();
     }
 
     #[test]
@@ -193,7 +202,7 @@ mod tests {
             let ahead = read.fetch_add(10, Ordering::SeqCst) + 10 - sent.load(Ordering::SeqCst);
             most_ahead.fetch_max(ahead, Ordering::SeqCst);
         });
-        let send = |_: usize| {
+        let send = |_: usize, _: &dyn Fn(())| {
             sent.fetch_add(1, Ordering::SeqCst);
         };
         run(&pool(4), blocks, |_| (None, (0..10).collect()), send, |_| {}).unwrap();
@@ -204,7 +213,10 @@ mod tests {
     #[test]
     fn a_bug_in_a_worker_is_told_after_the_news_were_handed_over() {
         let mut known = 0;
-        let send = |p: i32| assert_ne!(p, 50, "a bug made for this test");
+        let send = |p: i32, hand_in: &dyn Fn(())| {
+            assert_ne!(p, 50, "a bug made for this test");
+            hand_in(());
+        };
         let end = run(&pool(1), 0..10, |b| (None, vec![b * 10]), send, |news| known += news.len());
         assert!(end.is_err() && known == 5, "{known}");
     }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::outcome::{Counts, Places, Reason, Tally};
 use crate::resource::Resource;
+use crate::results::{Stopped, results, seconds};
 use crate::text;
 
 /// The summary stays within a terminal of so many columns.
@@ -35,15 +36,6 @@ pub struct Summary {
     pub rejects_dir: Option<PathBuf>,
     /// Why it ended early, if it did.
     pub stopped: Option<Stopped>,
-}
-
-/// Why a run ended before every payload had been tried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    /// The exit code that tells it.
-    pub exit: Exit,
-    /// The reason in a sentence.
-    pub why: String,
 }
 
 impl Summary {
@@ -152,7 +144,7 @@ impl Summary {
 
     fn closing_lines(&self) -> Vec<String> {
         let total = self.total();
-        let seconds = (self.completed.timestamp() - self.started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0);
+        let seconds = seconds(&self.started, &self.completed);
         let mut lines = Vec::new();
         if total.skipped_refused > 0 {
             lines.push(format!(
@@ -171,6 +163,12 @@ impl Summary {
         }
         if let Some(stopped) = &self.stopped {
             lines.push(format!("Stopped early: {}", stopped.why));
+        }
+        if total.same_key > 0 {
+            lines.push(format!(
+                "{} with the natural key of an earlier one; the last one in the files counts.",
+                text::counted(total.same_key, "payload")
+            ));
         }
         if total.blank > 0 {
             lines.push(format!("{} passed over.", text::counted(total.blank, "blank line")));
@@ -191,35 +189,16 @@ impl Summary {
     /// The results file: the Python lightbeam's keys, which pipelines parse, and further ones.
     pub fn to_json(&self, config: &Config, command: &str, exit: Exit) -> Value {
         let total = self.total();
-        let stamp = |time: &Zoned| time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
-        let runtime = (self.completed.timestamp() - self.started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0);
         let mut resources = Map::new();
         for (resource, tally) in &self.resources {
             resources.insert(resource.name().into(), resource_json(resource, tally));
         }
-        let mut results = json!({
-            "started_at": stamp(&self.started),
-            "working_dir": std::env::current_dir().unwrap_or_default().display().to_string(),
-            "config_file": config.file.display().to_string(),
-            "data_dir": config.data_dir.display().to_string(),
-            "api_url": config.api.base_url,
-            "namespace": config.namespace,
-            "namespace_overrides": config.namespace_overrides,
-            "command": command,
-            "completed_at": stamp(&self.completed),
-            "runtime_sec": runtime,
-            "resources": resources,
-        });
-        if let Value::Object(results) = &mut results {
-            let prefixed = counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n));
-            results.extend(prefixed);
-            results.insert("run_id".into(), self.id.as_str().into());
-            results.insert("rejects_dir".into(), json!(self.rejects_dir.as_ref().map(|dir| dir.display().to_string())));
-            results.insert("exit_code".into(), exit.code().into());
-            results.insert("stopped".into(), json!(self.stopped.as_ref().map(|s| &s.why)));
-            results.insert("lightbeam_version".into(), env!("CARGO_PKG_VERSION").into());
-        }
-        results
+        let mut own: Map<String, Value> =
+            counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n)).collect();
+        own.insert("run_id".into(), self.id.as_str().into());
+        own.insert("rejects_dir".into(), json!(self.rejects_dir.as_ref().map(|dir| dir.display().to_string())));
+        let times = (&self.started, &self.completed);
+        results(config, command, times, resources, own, (exit, self.stopped.as_ref()))
     }
 }
 
@@ -267,6 +246,7 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
         ("records_duplicate", counts.duplicates),
         ("records_refused", counts.refused),
         ("records_unsent", counts.unsent),
+        ("records_same_key", counts.same_key),
         ("lines_blank", counts.blank),
     ];
     all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
@@ -322,6 +302,7 @@ mod tests {
             duplicates: n,
             refused: n,
             unsent: n,
+            same_key: n,
         };
         let mut summary = summary(counts);
         let long = "studentSpecialEducationProgramEligibilityAssociations";

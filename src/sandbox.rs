@@ -5,7 +5,7 @@
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
 //! a descriptor of its kind and namespace was posted, because a real API has its descriptors loaded before anybody posts. School
 //! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
-//! change queries.
+//! deletes and key changes among the change queries.
 //!
 //! For tests that run outside the process, `GET /sandbox/stats` counts what came and `GET /sandbox/requests` tells what was
 //! recorded.
@@ -22,6 +22,7 @@ mod library;
 mod lock;
 mod metadata;
 mod order;
+mod paging;
 mod problem;
 mod query;
 mod render;
@@ -80,6 +81,10 @@ pub struct Options {
     pub credentials: Option<(String, String)>,
     /// Resources (`students` or `ed-fi/students`) that the caller may not touch: 403.
     pub forbid: Vec<String>,
+    /// Give pages by `limit` and `offset` only, as an API before 7.3 does.
+    pub no_cursor: bool,
+    /// Answer every N-th page that has an `offset` as though an item had just come before it: pages overlap, and one is missed.
+    pub shift: Option<u64>,
     /// Keep every data request for [`Sandbox::received`].
     pub record: bool,
 }
@@ -112,6 +117,8 @@ impl Default for Options {
             max_concurrent: None,
             credentials: None,
             forbid: Vec::new(),
+            no_cursor: false,
+            shift: None,
             record: false,
         }
     }

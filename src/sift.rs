@@ -1,42 +1,81 @@
 //! What of a block is due: the first look at each line, and for most lines of a rerun the only one.
 //!
-//! A line is blank, no payload, known and not due, the same as an earlier one of this run, or a payload to send.
+//! A line is blank, no payload, known and not due, the same as an earlier one of this run, or a payload to send. One that has the natural
+//! key of an earlier one waits until that has its answer: the API would keep whichever it took last, and that must be the last
+//! one in the files. So lines are claimed in the order in which they stand there, although workers sift blocks in any.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fxhash::FxHashSet;
+use fxhash::{FxHashMap, FxHashSet};
 use serde::de::IgnoredAny;
 
 use crate::digest::Digest;
+use crate::model::{Natural, NaturalKey};
 use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
-use crate::payload::Payload;
+use crate::payload::{Parked, Payload};
 use crate::rejects::{Letter, Why};
 use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
 use crate::state::table::{Entry, Table};
 
 /// What sifting needs to know of one resource of a tier.
-pub struct Known {
+pub struct Known<'a> {
     /// What was known when the tier began.
     table: Arc<Table>,
-    /// The payloads of this run that were due so far.
-    taken: Mutex<FxHashSet<Digest>>,
+    /// What tells its natural keys, if anything does.
+    natural: Option<&'a Natural>,
+    claims: Mutex<Claims>,
 }
 
-impl Known {
-    /// From the resource's history.
-    pub fn new(table: Arc<Table>) -> Known {
-        Known { table, taken: Mutex::default() }
+impl<'a> Known<'a> {
+    /// From the resource's history, and what tells its natural keys.
+    pub fn new(table: Arc<Table>, natural: Option<&'a Natural>) -> Known<'a> {
+        Known { table, natural, claims: Mutex::default() }
+    }
+}
+
+/// What was due so far of one resource in this run.
+#[derive(Default)]
+struct Claims {
+    /// How many pieces have made their claims; the next one is of that number.
+    turn: usize,
+    /// What pieces would claim that were sifted before it was their turn.
+    early: BTreeMap<usize, Vec<Payload>>,
+    /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
+    by_key: FxHashMap<NaturalKey, u64>,
+    /// The payloads whose natural key is not known.
+    others: FxHashSet<Digest>,
+}
+
+/// What a due payload is among those before it.
+enum Claim {
+    First,
+    Repeated,
+    /// Of the same natural key as an earlier one.
+    Later,
+}
+
+impl Claims {
+    fn claim(&mut self, payload: &Payload) -> Claim {
+        let half = payload.digest.prefix();
+        match payload.key.map(|key| self.by_key.insert(key, half)) {
+            None if self.others.insert(payload.digest) => Claim::First,
+            None => Claim::Repeated,
+            Some(None) => Claim::First,
+            Some(Some(last)) if last == half => Claim::Repeated,
+            Some(Some(_)) => Claim::Later,
+        }
     }
 }
 
 /// What sifting needs to know of a tier.
-pub struct Knowledge {
+pub struct Knowledge<'a> {
     /// The number of the tier's first resource.
     pub first: usize,
     /// Of each of its resources.
-    pub known: Vec<Known>,
+    pub known: Vec<Known<'a>>,
 }
 
 /// What became of the lines of a block that are not due.
@@ -52,10 +91,21 @@ pub struct Sifted {
     pub flaws: Vec<Outcome>,
     /// What tells of these, and of payloads that were refused before.
     pub letters: Vec<Letter>,
+    /// Payloads that are due when an earlier one of the same natural key has its answer.
+    pub later: Vec<Parked>,
 }
 
-/// Sifts what was read of one of the tier's resources.
-pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
+/// Sifts what was read of one of the tier's resources, the piece of that number. What is due may stand in an earlier piece, which waited
+/// for this one to make its claims.
+pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
+    let known = &knowledge.known[piece.resource() - knowledge.first];
+    let (mut sifted, due) = look(piece, known, rules);
+    let due = claimed(number, due, known, &mut sifted);
+    (sifted, due)
+}
+
+/// What can be told of a piece by itself.
+fn look(piece: Piece, Known { table, natural, .. }: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
         Piece::Flaw { resource, file, line, message } => {
@@ -64,7 +114,6 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
             return (Sifted { resource, counts, flaws, ..Sifted::default() }, Vec::new());
         }
     };
-    let Known { table, taken } = &knowledge.known[block.resource - knowledge.first];
     let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
     let mut due = Vec::new();
     // All digests first, then all look-ups: as these stand close together, the processor waits for several of them at a time.
@@ -85,25 +134,38 @@ pub fn sift(piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec
                 let status = entry.map_or(Entry::NO_ANSWER, |entry| entry.status);
                 sifted.letters.push(letter(&block, line, bytes, Why::Earlier(status)));
             }
-            // What the API answered to before was a payload: only new lines are looked into.
-            Due::Yes => match entry.map_or_else(|| no_object(bytes), |_| None) {
-                Some(what) => {
+            Due::Yes => match read(bytes, *natural) {
+                Ok(key) => due.push(Payload::new(block.clone(), line, range, digest, key, entry.is_some())),
+                Err(what) => {
                     sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
                     sifted.flaws.push(flaw(block.resource, &block.file, line, what));
-                }
-                None => {
-                    due.push(Payload::new(block.clone(), line, range, digest, entry.is_some()));
                 }
             },
         }
     }
-    if !due.is_empty() {
-        let lines = due.len();
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        due.retain(|payload| taken.insert(payload.digest));
-        sifted.counts.duplicates += (lines - due.len()) as u64;
-    }
     (sifted, due)
+}
+
+/// Makes the claims of a piece, and of those that waited for it.
+fn claimed(number: usize, due: Vec<Payload>, known: &Known, sifted: &mut Sifted) -> Vec<Payload> {
+    let mut claims = known.claims.lock().unwrap_or_else(PoisonError::into_inner);
+    claims.early.insert(number, due);
+    let mut first = Vec::new();
+    loop {
+        let turn = claims.turn;
+        let Some(due) = claims.early.remove(&turn) else { return first };
+        claims.turn += 1;
+        for payload in due {
+            match claims.claim(&payload) {
+                Claim::First => first.push(payload),
+                Claim::Repeated => sifted.counts.duplicates += 1,
+                Claim::Later => {
+                    sifted.counts.same_key += 1;
+                    sifted.later.push(payload.wait(known.natural));
+                }
+            }
+        }
+    }
 }
 
 fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
@@ -114,23 +176,24 @@ fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
 fn flaw(resource: usize, file: &Arc<Path>, line: u64, message: String) -> Outcome {
     let place = Place { file: file.clone(), line };
     let verdict = Verdict::Refused(Reason { status: None, message });
-    Outcome { resource, place, digest: None, known: false, verdict }
+    Outcome { resource, place, digest: None, key: None, known: false, verdict }
 }
 
-/// Why a line is not one JSON object (RFC 8259), if it is not.
-fn no_object(bytes: &[u8]) -> Option<String> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(e) => return Some(format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1)),
-    };
+/// The natural key of a line, where that is known; an error says why the line is not one JSON object (RFC 8259).
+fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey>, String> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1))?;
     if !text.starts_with('{') {
-        return Some(match serde_json::from_str::<IgnoredAny>(text) {
+        return Err(match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => "not a JSON object, but another JSON value".into(),
             Err(_) => "not JSON: a payload begins with {".into(),
         });
     }
-    let wrong = serde_json::from_str::<IgnoredAny>(text).err()?;
-    Some(format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))
+    let key = match natural {
+        Some(natural) => natural.key(text),
+        None => serde_json::from_str::<IgnoredAny>(text).map(|_| None),
+    };
+    key.map_err(|wrong| format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))
 }
 
 #[cfg(test)]
@@ -142,10 +205,10 @@ mod tests {
         Piece::Lines(Block { resource: 0, file, first_line: 1, offset: 0, bytes: text.into() })
     }
 
-    fn known(entries: &[(&str, u16)]) -> Knowledge {
+    fn known(entries: &[(&str, u16)]) -> Knowledge<'static> {
         let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry { at: 1, status: *status });
         let table = Table::default().with(entries.iter().map(entry).collect());
-        Knowledge { first: 0, known: vec![Known::new(Arc::new(table))] }
+        Knowledge { first: 0, known: vec![Known::new(Arc::new(table), None)] }
     }
 
     fn texts(due: &[Payload]) -> Vec<&str> {
@@ -156,21 +219,21 @@ mod tests {
     fn each_line_is_blank_or_known_or_taken_or_due() {
         let known = known(&[(r#"{"a":1}"#, 201), (r#"{"a":2}"#, 400)]);
         let text = "{\"a\":1}\r\n\n  {\"a\":2}\n{\"a\":3} \n{\"a\":3}\n{\"a\":4}";
-        let (sifted, due) = sift(block(text), &known, &Resend::default());
+        let (sifted, due) = sift(0, block(text), &known, &Resend::default());
         let counts = Counts { read: 6, blank: 1, skipped: 1, skipped_refused: 1, duplicates: 1, ..Counts::default() };
         assert_eq!(sifted.counts, counts);
         let letters: Vec<_> = sifted.letters.iter().map(|l| (l.place.line, &l.bytes[..], &l.why)).collect();
         assert_eq!(letters, [(3, &b"{\"a\":2}"[..], &Why::Earlier(400))]);
         assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
         assert_eq!(due.iter().map(|p| p.outcome(Verdict::Untried).place.line).collect::<Vec<_>>(), [4, 6]);
-        let (sifted, due) = sift(block("{\"a\":4}\n"), &known, &Resend::default());
+        let (sifted, due) = sift(1, block("{\"a\":4}\n"), &known, &Resend::default());
         assert_eq!((sifted.counts.duplicates, due.len()), (1, 0), "a later block knows what an earlier one took");
     }
 
     #[test]
     fn what_is_no_payload_is_told_with_its_line_and_the_rest_is_due() {
         let text = "{\"a\":1}\n{\"a\":\n[1]\nnonsense\n{\"a\":1} {\"b\":2}\n{\"a\":2,}\n{\"z\":1}";
-        let (sifted, due) = sift(block(text), &known(&[]), &Resend::default());
+        let (sifted, due) = sift(0, block(text), &known(&[]), &Resend::default());
         let told: Vec<_> = sifted
             .flaws
             .iter()
@@ -191,6 +254,46 @@ mod tests {
 
     #[test]
     fn a_line_that_is_not_utf_8_says_where() {
-        assert_eq!(no_object(b"{\"a\":\"\xff\"}").as_deref(), Some("not UTF-8 (byte 7 of the line)"));
+        assert_eq!(read(b"{\"a\":\"\xff\"}", None), Err("not UTF-8 (byte 7 of the line)".into()));
+    }
+
+    /// Of payloads whose natural key is `a`.
+    fn natural() -> Natural {
+        let document = serde_json::json!({
+            "paths": {"/ed-fi/students": {
+                "get": {"parameters": [{"name": "a", "in": "query", "x-Ed-Fi-isIdentity": true}]},
+                "post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/x/student"}}}}},
+            }},
+            "components": {"schemas": {"student": {"properties": {"a": {"type": "integer"}}}}}
+        });
+        let model = crate::model::Model::from_openapi([&document]).unwrap();
+        Natural::of(&model.definitions()[0]).unwrap()
+    }
+
+    fn lines(later: &[Parked]) -> Vec<u64> {
+        later.iter().map(|parked| parked.place().line).collect()
+    }
+
+    #[test]
+    fn of_one_natural_key_the_first_payload_is_due_and_others_come_later_unless_they_repeat_the_one_before() {
+        let natural = natural();
+        let knowledge = Knowledge { first: 0, known: vec![Known::new(Arc::default(), Some(&natural))] };
+        let text = "{\"a\":1,\"b\":1}\n{\"a\":1,\"b\":2}\n{\"a\":1,\"b\":2}\n{\"a\":2}\n{\"b\":1,\"a\":1}\n{\"b\":1}\n{\"b\":1}";
+        let (sifted, due) = sift(0, block(text), &knowledge, &Resend::default());
+        assert_eq!(texts(&due), [r#"{"a":1,"b":1}"#, r#"{"a":2}"#, r#"{"b":1}"#]);
+        assert_eq!(lines(&sifted.later), [2, 5]);
+        assert_eq!((sifted.counts.same_key, sifted.counts.duplicates), (2, 2));
+    }
+
+    #[test]
+    fn a_piece_that_is_sifted_before_its_turn_claims_nothing_until_the_earlier_ones_have() {
+        let natural = natural();
+        let knowledge = Knowledge { first: 0, known: vec![Known::new(Arc::default(), Some(&natural))] };
+        let rules = Resend::default();
+        let (second, due) = sift(1, block("{\"a\":1,\"second\":1}\n{\"a\":7}"), &knowledge, &rules);
+        assert_eq!((second.counts.read, second.later.len(), due.len()), (2, 0, 0));
+        let (first, due) = sift(0, block("{\"a\":1,\"first\":1}"), &knowledge, &rules);
+        assert_eq!(texts(&due), [r#"{"a":1,"first":1}"#, r#"{"a":7}"#]);
+        assert_eq!((first.counts.read, lines(&first.later)), (1, vec![1]));
     }
 }

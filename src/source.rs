@@ -71,6 +71,16 @@ pub enum Piece {
     },
 }
 
+impl Piece {
+    /// The index of the resource that it is of.
+    pub fn resource(&self) -> usize {
+        match self {
+            Piece::Lines(block) => block.resource,
+            Piece::Flaw { resource, .. } => *resource,
+        }
+    }
+}
+
 /// Reads files one after the other, piece by piece.
 pub struct Blocks {
     files: std::vec::IntoIter<(usize, Arc<Path>)>,

@@ -111,15 +111,16 @@ fn message(progress: &Progress) -> String {
     }
 }
 
-/// What a line of progress says, at `rate` payloads a second.
+/// What a line of progress says, at `rate` payloads or records a second.
 fn progress_line(progress: &Progress, rate: f64) -> String {
     let about = if progress.estimated { "about " } else { "" };
     let left = match rate {
         r if r >= 0.1 => text::duration((progress.total.saturating_sub(progress.settled) as f64 / r) as u64),
         _ => "unknown time".into(),
     };
+    let (step, thing) = progress.work.words();
     format!(
-        "tier {} of {}, {}: {} of {about}{} payloads, {}/s, {left} left{}",
+        "{step} {} of {}, {}: {} of {about}{} {thing}, {}/s, {left} left{}",
         progress.tier,
         progress.tiers,
         progress.resource,
@@ -146,6 +147,7 @@ fn line(format: LogFormat, now: &jiff::Zoned, level: Level, text: &str) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observer::Work;
 
     fn noon() -> jiff::Zoned {
         "2026-11-22T12:00:00+00:00[UTC]".parse().unwrap()
@@ -168,6 +170,7 @@ mod tests {
     #[test]
     fn progress_tells_tier_resource_done_total_rate_time_and_failures() {
         let mut progress = Progress {
+            work: Work::Send,
             tier: 3,
             tiers: 18,
             resource: "students".into(),
@@ -180,5 +183,7 @@ mod tests {
         assert_eq!(line, "tier 3 of 18, students: 1,200 of about 11,200 payloads, 100/s, 1:40 left");
         progress.failed = 7;
         assert!(progress_line(&progress, 0.0).ends_with("unknown time left, 7 failed"));
+        progress.work = Work::Fetch;
+        assert!(progress_line(&progress, 1.0).starts_with("resource 3 of 18, students: 1,200 of about 11,200 records"));
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the API's OpenAPI metadata as far as sending needs it: which resources can be posted at all.
+//! Reads what the API's list of OpenAPI documents says, and the documents: as a model's source, and what collections can be asked for.
 //!
 //! ODS/API up to 7.0 speaks Swagger 2.0, later ones and DMS OpenAPI 3; their paths are of the same shape.
 
@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::reply;
 use super::transport::http::Uri;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
+use crate::model::{Source, openapi};
 use crate::resource::Resource;
 
 /// The URLs of the two documents that describe what can be posted, as the list spells them.
@@ -33,14 +35,56 @@ struct Listed {
     prefix: Option<String>,
 }
 
+/// What a resource's collection can be asked for by GET.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collection {
+    /// The names of the query's parameters, as the document spells them.
+    pub parameters: BTreeSet<String>,
+    /// How many records a page has at most, where the document tells.
+    pub largest_page: Option<u64>,
+    /// Whether it is given in partitions that can be walked side by side (ODS/API 7.3 and later, DMS).
+    pub partitions: bool,
+}
+
 #[derive(Deserialize)]
 struct Document {
     paths: BTreeMap<String, Path>,
+    /// Of Swagger 2.0.
+    #[serde(default)]
+    parameters: BTreeMap<String, Parameter>,
+    /// Of OpenAPI 3.
+    #[serde(default)]
+    components: Components,
+}
+
+#[derive(Default, Deserialize)]
+struct Components {
+    #[serde(default)]
+    parameters: BTreeMap<String, Parameter>,
 }
 
 #[derive(Deserialize)]
 struct Path {
     post: Option<IgnoredAny>,
+    #[serde(default)]
+    get: Get,
+}
+
+#[derive(Default, Deserialize)]
+struct Get {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    maximum: Value,
+    #[serde(default)]
+    schema: Value,
 }
 
 /// Reads the list of documents that `url` answered. Composites, profiles and others have a prefix and are passed over.
@@ -55,13 +99,39 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
 }
 
-/// Reads from the OpenAPI document that `url` answered which resources can be posted.
-pub fn posted(url: &Uri, body: &[u8]) -> Result<BTreeSet<Resource>> {
+/// Adds what the OpenAPI document that `url` answered says to `source`.
+pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
+    let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
+}
+
+/// Reads from the OpenAPI document that `url` answered which resources can be posted, and what each can be asked for.
+pub fn collections(url: &Uri, body: &[u8]) -> Result<BTreeMap<Resource, Collection>> {
     let document: Document = reply::json(body)
         .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
     let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
     // A path with a placeholder has three segments and so is no resource's.
-    Ok(posted.filter_map(|(path, _)| Resource::from_path(path)).collect())
+    Ok(posted.filter_map(|(path, item)| Some((Resource::from_path(path)?, document.collection(path, item)))).collect())
+}
+
+impl Document {
+    fn collection(&self, path: &str, item: &Path) -> Collection {
+        let parameters = || item.get.parameters.iter().filter_map(|parameter| self.resolved(parameter));
+        let limit = parameters().find(|parameter| parameter.name.as_deref() == Some("limit"));
+        Collection {
+            parameters: parameters().filter_map(|parameter| parameter.name.clone()).collect(),
+            largest_page: limit.and_then(|limit| limit.maximum.as_u64().or(limit.schema["maximum"].as_u64())),
+            partitions: self.paths.contains_key(&format!("{}/partitions", path.trim_end_matches('/'))),
+        }
+    }
+
+    /// What stands in place of a `$ref`.
+    fn resolved<'d>(&'d self, parameter: &'d Parameter) -> Option<&'d Parameter> {
+        let Some(reference) = &parameter.reference else { return Some(parameter) };
+        let name = reference.rsplit('/').next()?;
+        self.components.parameters.get(name).or_else(|| self.parameters.get(name))
+    }
 }
 
 #[cfg(test)]
@@ -94,19 +164,34 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_posted_is_read_from_both_generations() {
-        let paths = r#""paths":{
-            "/ed-fi/students":{"get":{},"post":{"summary":"Creates or updates"}},
+    fn what_can_be_posted_and_asked_for_is_read_from_both_generations() {
+        let paths = r##""paths":{
+            "/ed-fi/students":{"get":{"parameters":[{"$ref":"#/x/limit"},{"name":"firstName","in":"query"}]},"post":{"summary":"x"}},
+            "/ed-fi/students/partitions":{"get":{}},
             "/ed-fi/students/{id}":{"get":{},"put":{},"delete":{},"post":{}},
             "/ed-fi/students/deletes":{"get":{}},
             "/tpdm/candidates":{"post":{}},
-            "/ed-fi/schoolYearTypes":{"parameters":[],"get":{}}}"#;
-        for document in [format!(r#"{{"swagger":"2.0",{paths}}}"#), format!(r#"{{"openapi":"3.0.1",{paths}}}"#)] {
-            let posted = posted(&Uri::from_static(URL), document.as_bytes()).unwrap();
-            let expected = [Resource::new("ed-fi", "students"), Resource::new("tpdm", "candidates")];
-            assert_eq!(posted, BTreeSet::from(expected));
+            "/ed-fi/schoolYearTypes":{"parameters":[],"get":{}}}"##;
+        let old = r#""swagger":"2.0","parameters":{"limit":{"name":"limit","maximum":500}}"#;
+        let new =
+            r#""openapi":"3.0.1","components":{"parameters":{"limit":{"name":"limit","schema":{"maximum":500}}}}"#;
+        for document in [format!("{{{old},{paths}}}"), format!("{{{new},{paths}}}")] {
+            let read = collections(&Uri::from_static(URL), document.as_bytes()).unwrap();
+            let parameters = ["firstName", "limit"].map(String::from).into();
+            let students = Collection { parameters, largest_page: Some(500), partitions: true };
+            let expected = [("ed-fi", "students", students), ("tpdm", "candidates", Collection::default())];
+            let expected = expected.map(|(namespace, name, known)| (Resource::new(namespace, name), known));
+            assert_eq!(read, BTreeMap::from(expected));
         }
-        assert!(posted(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
+        assert!(collections(&Uri::from_static(URL), b"[]").unwrap_err().to_string().contains(URL));
+    }
+
+    #[test]
+    fn what_is_no_openapi_document_is_told_with_its_address() {
+        for body in ["[]", "{", r#"{"paths":{}}"#] {
+            let error = add(&Uri::from_static(URL), body.as_bytes(), &mut Source::default()).unwrap_err();
+            assert!(error.to_string().contains(URL), "{error}");
+        }
     }
 
     #[test]
@@ -119,7 +204,12 @@ mod tests {
         ] {
             // The documents are not part of the project.
             let Ok(body) = std::fs::read(documents.join(file)) else { continue };
-            assert_eq!(posted(&Uri::from_static(URL), &body).unwrap().len(), count, "{file}");
+            let mut source = Source::default();
+            add(&Uri::from_static(URL), &body, &mut source).unwrap();
+            assert_eq!(source.endpoints.len(), count, "{file}");
+            let read = collections(&Uri::from_static(URL), &body).unwrap();
+            assert_eq!(read.len(), count, "{file}");
+            assert!(read.values().all(|known| known.largest_page == Some(500)), "{file}");
         }
     }
 }

@@ -42,7 +42,10 @@ impl Refusal {
         match self.status {
             409 => kind.map_or_else(|| says("does not exist"), |kind| kind.ends_with(":unresolved-reference")),
             400 => says("reference could not be resolved"),
-            403 => says("relationship") && !kind.is_some_and(|kind| kind.contains(":access-denied")),
+            403 => {
+                (says("relationship") || says("you may need to create"))
+                    && !kind.is_some_and(|kind| kind.contains(":access-denied"))
+            }
             _ => false,
         }
     }
@@ -73,6 +76,10 @@ mod tests {
             r#"{"type":"urn:ed-fi:api:security:authorization","errors":["No relationships have been established between the caller and the item."]}"#
         ));
         assert!(curable(403, r#"{"message":"Authorization denied. No relationships have been established."}"#));
+        assert!(curable(
+            403,
+            r#"{"detail":"Access could not be authorized. Hint: You may need to create a corresponding 'StudentSchoolAssociation' item."}"#
+        ));
     }
 
     #[test]

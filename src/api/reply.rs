@@ -22,6 +22,10 @@ pub struct Reply {
     pub location: Option<String>,
     /// The `ETag` header.
     pub etag: Option<String>,
+    /// The `Total-Count` header of data, where `totalCount=true` asked for it.
+    pub total_count: Option<u64>,
+    /// The `Next-Page-Token` header of data: where the next page begins (ODS/API 7.3 and later, DMS).
+    pub next_page_token: Option<String>,
     /// The body, or as much of its beginning as the request wanted kept.
     pub body: Vec<u8>,
 }

@@ -34,7 +34,7 @@ pub struct Request<'a> {
     pub keep: Keep,
 }
 
-/// Asks for a metadata document of at most `most` bytes; with `etag`, only if it has changed since (RFC 9110 13.1.2).
+/// Asks for a metadata document, or data, of at most `most` bytes; with `etag`, only if it has changed since (RFC 9110 13.1.2).
 pub fn get<'a>(url: &'a Uri, etag: Option<&str>, most: u64) -> Request<'a> {
     Request {
         method: Method::GET,
@@ -62,28 +62,24 @@ pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
     }
 }
 
-/// A payload to be upserted.
-pub struct Post<'a> {
-    /// The URL of its resource.
-    pub url: &'a Uri,
-    /// The payload.
-    pub body: &'a [u8],
-    /// The `correlation-id` by which the API's log and error bodies name the request (ODS/API; others ignore it).
-    pub correlation: Option<HeaderValue>,
-}
-
-/// Upserts one payload. `bearer` is what [`bearer`] made.
-pub fn post<'a>(post: &Post<'a>, bearer: &HeaderValue) -> Request<'a> {
+/// Upserts one payload at its resource's URL. By `correlation` the API's log and error bodies name the request (ODS/API; others ignore
+/// it). The token is added when it is sent, as to all requests for data.
+pub fn post<'a>(url: &'a Uri, body: &'a [u8], correlation: Option<HeaderValue>) -> Request<'a> {
     Request {
         method: Method::POST,
-        url: post.url,
-        authorization: Some(bearer.clone()),
+        url,
+        authorization: None,
         content_type: Some(HeaderValue::from_static("application/json")),
         if_none_match: None,
-        correlation: post.correlation.clone(),
-        body: Some(post.body),
+        correlation,
+        body: Some(body),
         keep: Keep::Beginning(KEPT_OF_DATA),
     }
+}
+
+/// Deletes the record at a URL, which ends with the id that the API gave it.
+pub fn delete(url: &Uri) -> Request<'_> {
+    Request { method: Method::DELETE, keep: Keep::Beginning(KEPT_OF_DATA), ..get(url, None, KEPT_OF_DATA) }
 }
 
 /// The `Authorization` header that asks for a token: Basic, RFC 7617.
@@ -146,9 +142,8 @@ mod tests {
     fn a_payload_is_posted_as_it_is() {
         let url = Uri::from_static("https://example.com/data/v3/ed-fi/students");
         let correlation = Some(HeaderValue::from_static("run/students/1"));
-        let request = post(&Post { url: &url, body: b"{ \"a\" : 1 }", correlation }, &bearer("abc").unwrap());
+        let request = post(&url, b"{ \"a\" : 1 }", correlation);
         assert_eq!(request.correlation.unwrap(), "run/students/1");
-        assert_eq!(request.authorization.unwrap(), "Bearer abc");
         assert_eq!(request.content_type.unwrap(), "application/json");
         assert_eq!(request.body, Some(&b"{ \"a\" : 1 }"[..]));
         assert_eq!((request.method, request.url), (Method::POST, &url));

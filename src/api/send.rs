@@ -1,18 +1,19 @@
-//! Sends one payload until its fate is known.
+//! Sends one request for data, a payload or a question, until its fate is known.
 
 use super::gate::Asked;
 use super::gate::health::Ordeal;
 use super::refusal::Refusal;
-use super::reply::refusal;
-use super::request::{self, Post};
+use super::reply::{Reply, refusal};
+use super::request::Request;
 use super::session::Session;
 use super::transport::Answer;
 use super::transport::http::Uri;
 use super::wire::{Exchange, Wire, in_words};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::outcome::Reason;
 
-/// What became of a payload, and how often it was sent for that.
+/// What became of a request, and how often it was sent for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// What became of it.
@@ -22,17 +23,14 @@ pub struct Sent {
     pub attempts: u32,
 }
 
-/// What became of a payload.
+/// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The API has it.
-    Accepted {
-        /// 201 if it was new, 200 if it was known, or another 2xx.
-        status: u16,
-    },
+    /// The API did it. Of a payload: 201 if it was new, 200 if it was known, or another 2xx.
+    Accepted(Reply),
     /// The API's final no.
     Refused(Refusal),
-    /// Nothing final: it must be sent again in the next run.
+    /// Nothing final: a payload must be sent again in the next run.
     NoAnswer {
         /// The status of the last answer, if there was one.
         status: Option<u16>,
@@ -41,23 +39,34 @@ pub enum Settled {
     },
 }
 
-/// Posts a payload, with all patience of the policy.
+impl Settled {
+    /// The API's answer, or why there is none to go by.
+    pub fn answer(self) -> std::result::Result<Reply, Reason> {
+        match self {
+            Settled::Accepted(reply) => Ok(reply),
+            Settled::Refused(refusal) => Err(refusal.reason()),
+            Settled::NoAnswer { status, reason } => Err(Reason { status, message: reason }),
+        }
+    }
+}
+
+/// Sends a request, to which it adds the token, with all patience of the policy.
 ///
 /// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
 /// is refused, no token can be had, the API refuses a token that it has just given, or fails as a whole.
-pub fn send(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Sent> {
+pub fn send(wire: &Wire, session: &Session, mut request: Request<'_>) -> Result<Sent> {
     let mut ordeal = Ordeal::default();
     let exchange = wire.patiently(
-        || wire.gate.pass(wire, &mut ordeal, || authorized(wire, session, post)),
+        || wire.gate.pass(wire, &mut ordeal, || authorized(wire, session, &mut request)),
         |_, _| wire.gate.is_open(),
     );
     match exchange {
         Ok(exchange) => {
             let (attempts, interrupted) = (exchange.attempts, exchange.interrupted.is_some());
-            let settled = settle(&exchange, &wire.policy.statuses);
-            if matches!(settled, Settled::NoAnswer { .. }) && !interrupted {
+            if !interrupted && !is_final(&exchange.answer, &wire.policy.statuses) {
                 wire.gate.spent(&ordeal, &exchange.answer)?;
             }
+            let settled = settle(exchange, &wire.policy.statuses);
             Ok(Sent { attempts, settled })
         }
         Err(error) if matches!(error.exit(), Exit::Interrupted | Exit::Terminated) => {
@@ -68,14 +77,15 @@ pub fn send(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Sent> {
 }
 
 /// One attempt: the answer to a request whose token the API took.
-fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Asked> {
+fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> Result<Asked> {
     /// Tokens that live shorter than a request takes end even this patience.
     const TOKENS: usize = 5;
     let mut bearer = session.bearer(wire)?;
     let mut first_refusal = None;
     for _ in 0..TOKENS {
         let began = (wire.clock)();
-        let answer = wire.once(&request::post(post, &bearer.header));
+        request.authorization = Some(bearer.header.clone());
+        let answer = wire.once(request);
         if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
             return Ok(Asked { took: (wire.clock)().saturating_duration_since(began), answer });
         }
@@ -84,14 +94,14 @@ fn authorized(wire: &Wire, session: &Session, post: &Post<'_>) -> Result<Asked> 
         // way: neither says that the API takes none.
         let fresh = first_refusal.is_some_and(|first| bearer.since >= first);
         if fresh && now < bearer.until {
-            return Err(unwelcome(post.url, &answer));
+            return Err(unwelcome(request.url, &answer));
         }
         first_refusal.get_or_insert(now);
         bearer = session.renew(wire, &bearer)?;
     }
     Err(Error::api(format!(
         "the API's tokens end before {} has answered: its clock or their lifetime is wrong",
-        post.url
+        request.url
     )))
 }
 
@@ -103,21 +113,25 @@ fn unwelcome(url: &Uri, answer: &Answer) -> Error {
     ))
 }
 
-/// What the last answer means. `listed` are the statuses that are repeated, none of which is a final no.
-fn settle(exchange: &Exchange, listed: &[u16]) -> Settled {
-    let reply = match &exchange.answer {
-        Ok(reply) if reply.accepted() => return Settled::Accepted { status: reply.status },
-        Ok(reply) => reply,
-        Err(broken) => {
-            return Settled::NoAnswer { status: None, reason: noted(broken.text.clone(), exchange.interrupted) };
+/// Whether an answer says all that there is to say. `listed` are the statuses that are repeated, none of which is a final no.
+fn is_final(answer: &Answer, listed: &[u16]) -> bool {
+    answer.as_ref().is_ok_and(|reply| {
+        let later = listed.contains(&reply.status) || matches!(reply.status, 408 | 429 | 500..);
+        reply.accepted() || !later
+    })
+}
+
+/// What the last answer means.
+fn settle(exchange: Exchange, listed: &[u16]) -> Settled {
+    let is_final = is_final(&exchange.answer, listed);
+    match exchange.answer {
+        Ok(reply) if reply.accepted() => Settled::Accepted(reply),
+        Ok(reply) if is_final => Settled::Refused(refusal(&reply)),
+        Ok(reply) => {
+            let reason = noted(refusal(&reply).text(), exchange.interrupted);
+            Settled::NoAnswer { status: Some(reply.status), reason }
         }
-    };
-    let refusal = refusal(reply);
-    match reply.status {
-        status if listed.contains(&status) || matches!(status, 408 | 429 | 500..) => {
-            Settled::NoAnswer { status: Some(status), reason: noted(refusal.text(), exchange.interrupted) }
-        }
-        _ => Settled::Refused(refusal),
+        Err(broken) => Settled::NoAnswer { status: None, reason: noted(broken.text, exchange.interrupted) },
     }
 }
 
@@ -136,7 +150,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::api::reply::Reply;
+    use crate::api::request::{delete, get, post};
     use crate::api::testing::{self, Stage, broken, numbered_tokens, script, stage, status};
     use crate::api::transport::Kind;
 
@@ -154,8 +168,11 @@ mod tests {
     }
 
     fn sent(stage: &Stage) -> Result<Sent> {
-        let post = Post { url: &Uri::from_static(STUDENTS), body: b"{}", correlation: None };
-        send(&stage.wire, &session(), &post)
+        send(&stage.wire, &session(), post(&Uri::from_static(STUDENTS), b"{}", None))
+    }
+
+    fn accepted(status: u16) -> Settled {
+        Settled::Accepted(Reply { status, ..Reply::default() })
     }
 
     fn settled(answers: Vec<Answer>) -> Settled {
@@ -170,9 +187,9 @@ mod tests {
 
     #[test]
     fn any_2xx_is_accepted_at_once() {
-        for accepted in [200, 201, 202, 204] {
-            let stage = host(vec![status(accepted, "")]);
-            let expected = Sent { settled: Settled::Accepted { status: accepted }, attempts: 1 };
+        for code in [200, 201, 202, 204] {
+            let stage = host(vec![status(code, "")]);
+            let expected = Sent { settled: accepted(code), attempts: 1 };
             assert_eq!(sent(&stage).unwrap(), expected);
             assert_eq!(posts(&stage), ["t1"]);
         }
@@ -182,9 +199,23 @@ mod tests {
     fn a_401_renews_the_token_and_replays_without_spending_an_attempt() {
         let mut stage = host(vec![status(401, ""), status(201, "")]);
         stage.wire.policy.num_retries = 0;
-        assert_eq!(sent(&stage).unwrap(), Sent { settled: Settled::Accepted { status: 201 }, attempts: 1 });
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: accepted(201), attempts: 1 });
         assert_eq!(posts(&stage), ["t1", "t2"]);
         assert!(stage.slept().is_empty());
+    }
+
+    #[test]
+    fn questions_and_deletions_have_the_same_patience_and_give_back_the_answer() {
+        let page = Reply { status: 200, total_count: Some(2), body: b"[{},{}]".into(), ..Reply::default() };
+        let stage = host(vec![status(503, ""), status(401, ""), Ok(page.clone()), broken(Kind::Cut), status(404, "")]);
+        let (session, url) = (session(), Uri::from_static(STUDENTS));
+        let got = send(&stage.wire, &session, get(&url, None, 1_000)).unwrap();
+        assert_eq!(got, Sent { settled: Settled::Accepted(page), attempts: 2 });
+        let gone = send(&stage.wire, &session, delete(&url)).unwrap();
+        assert!(matches!(gone.settled, Settled::Refused(refusal) if refusal.status == 404));
+        let data: Vec<_> = stage.seen().into_iter().filter(|seen| !seen.contains(TOKEN)).collect();
+        let expected = ["GET", "GET", "GET", "DELETE", "DELETE"].iter().zip(["t1", "t1", "t2", "t2", "t2"]);
+        assert_eq!(data, expected.map(|(m, t)| format!("{m} {STUDENTS} Bearer {t}")).collect::<Vec<_>>());
     }
 
     #[test]
@@ -209,7 +240,7 @@ mod tests {
     #[test]
     fn a_token_that_ended_on_its_way_is_not_a_refusal_of_all_tokens() {
         let stage = slow_host(vec![status(401, ""), status(401, ""), status(201, "")]);
-        assert_eq!(sent(&stage).unwrap().settled, Settled::Accepted { status: 201 });
+        assert_eq!(sent(&stage).unwrap().settled, accepted(201));
         assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
     }
 
@@ -232,9 +263,8 @@ mod tests {
             shared.renew(&other.wire, &mine).unwrap();
             data(request)
         });
-        let post = Post { url: &Uri::from_static(STUDENTS), body: b"{}", correlation: None };
-        let sent = send(&stage.wire, &session, &post).unwrap();
-        assert_eq!(sent.settled, Settled::Accepted { status: 201 });
+        let sent = send(&stage.wire, &session, post(&Uri::from_static(STUDENTS), b"{}", None)).unwrap();
+        assert_eq!(sent.settled, accepted(201));
         assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
     }
 
@@ -242,7 +272,7 @@ mod tests {
     fn listed_statuses_and_broken_connections_are_sent_again_on_schedule() {
         let stage =
             host(vec![status(503, ""), broken(Kind::Cut), status(429, ""), broken(Kind::Timeout), status(200, "")]);
-        assert_eq!(sent(&stage).unwrap(), Sent { settled: Settled::Accepted { status: 200 }, attempts: 5 });
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: accepted(200), attempts: 5 });
         assert_eq!(stage.slept(), [250, 375, 562, 843]);
     }
 

@@ -57,7 +57,7 @@ pub struct Session {
 /// Why asking for a token ended before its answer was to be read.
 enum NotNow {
     /// The key has too many tokens.
-    TooMany(Answer),
+    TooMany(Box<Answer>),
     /// Somebody wants the program to end.
     Interrupted(Exit),
 }
@@ -184,7 +184,7 @@ impl Session {
                 wire.gate.rest(wire).map_err(NotNow::Interrupted)?;
                 since = (wire.clock)();
                 match login.ask(wire) {
-                    Ok(reply) if too_many(&reply) => Err(NotNow::TooMany(Ok(reply))),
+                    Ok(reply) if too_many(&reply) => Err(NotNow::TooMany(Box::new(Ok(reply)))),
                     answer => Ok(answer),
                 }
             };

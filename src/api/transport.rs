@@ -87,6 +87,12 @@ const LONGEST_HEAD: usize = 24 * 1024;
 /// The name that ODS/API gives the header unless its host configures another.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("correlation-id");
 
+/// How many records there are in all.
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("total-count");
+
+/// Where the next page of records begins.
+const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("next-page-token");
+
 /// The real thing: HTTP/1.1 over connections that are kept, one for each worker.
 pub struct Http {
     direct: Agent,
@@ -194,6 +200,8 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     let mut reply = Reply { status: head.status.as_u16(), ..Reply::default() };
     if request.method == http::Method::GET {
         reply.etag = text(header::ETAG);
+        reply.total_count = text(TOTAL_COUNT).and_then(|count| count.trim().parse().ok());
+        reply.next_page_token = text(NEXT_PAGE_TOKEN);
     }
     if !reply.accepted() {
         reply.location = text(header::LOCATION);
@@ -296,7 +304,7 @@ mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
-    use crate::api::request::{KEPT_OF_DATA, Post, bearer, post};
+    use crate::api::request::{KEPT_OF_DATA, bearer};
     use crate::api::testing::connection;
 
     /// A request for a document of at most a megabyte.
@@ -348,8 +356,9 @@ mod tests {
         (format!("http://{address}/data").parse().unwrap(), seen)
     }
 
-    fn payload<'a>(url: &'a Uri, body: &'a [u8]) -> Post<'a> {
-        Post { url, body, correlation: None }
+    /// A payload with a token.
+    fn post<'a>(url: &'a Uri, body: &'a [u8]) -> Request<'a> {
+        Request { authorization: bearer("t1"), ..crate::api::request::post(url, body, None) }
     }
 
     #[test]
@@ -357,7 +366,7 @@ mod tests {
         let (url, seen) = host("HTTP/1.1 201 Created\r\nLocation: /1\r\nContent-Length: 0\r\n\r\n".into());
         let http = http(&connection());
         for _ in 0..2 {
-            let reply = http.call(&post(&payload(&url, b"{\"a\":1}"), &bearer("t1").unwrap())).unwrap();
+            let reply = http.call(&post(&url, b"{\"a\":1}")).unwrap();
             assert_eq!(reply, Reply { status: 201, ..Reply::default() });
         }
         http.call(&get(&url, Some("\"7\""))).unwrap();
@@ -386,7 +395,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
         let url = format!("http://{address}/").parse().unwrap();
-        http(&connection()).call(&post(&payload(&url, b"{\"a\":1}"), &bearer("t1").unwrap())).unwrap();
+        http(&connection()).call(&post(&url, b"{\"a\":1}")).unwrap();
         assert_eq!(*together.lock().unwrap(), [true]);
     }
 
@@ -394,7 +403,7 @@ mod tests {
     fn a_payload_of_20_megabytes_arrives_whole() {
         let (url, seen) = host("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".into());
         let body: String = (0..20_000_000 / 8).map(|n| format!("{n:08}")).collect();
-        let reply = http(&connection()).call(&post(&payload(&url, body.as_bytes()), &bearer("t1").unwrap())).unwrap();
+        let reply = http(&connection()).call(&post(&url, body.as_bytes())).unwrap();
         assert_eq!(reply.status, 201);
         assert!(seen.lock().unwrap()[0][0].ends_with(&format!("\r\n\r\n{body}")));
     }
@@ -408,7 +417,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             });
             let url = format!("http://{address}/").parse().unwrap();
-            http(&connection()).call(&post(&payload(&url, &body), &bearer("t1").unwrap()))
+            http(&connection()).call(&post(&url, &body))
         };
         let reply = sent_to("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno").unwrap();
         assert_eq!((reply.status, &reply.body[..]), (413, &b"no"[..]));
@@ -437,17 +446,19 @@ mod tests {
     #[test]
     fn answers_are_read_with_what_matters_and_to_their_end() {
         let body = "x".repeat(KEPT_OF_DATA as usize + 1_000);
-        let head = "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nETag: \"1\"\r\n";
+        let head =
+            "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nETag: \"1\"\r\nTotal-Count: 7\r\nNext-Page-Token: abc\r\n";
         let (url, seen) = host(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()));
         let http = http(&connection());
         for _ in 0..2 {
-            let reply = http.call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap();
+            let reply = http.call(&post(&url, b"{}")).unwrap();
             assert_eq!((reply.status, reply.retry_after.as_deref()), (429, Some("7")));
             assert_eq!(reply.body.len(), KEPT_OF_DATA as usize);
         }
         assert_eq!(seen.lock().unwrap().len(), 1, "connections");
         let reply = http.call(&get(&url, None)).unwrap();
         assert_eq!((reply.etag.as_deref(), reply.body.len()), (Some("\"1\""), body.len()));
+        assert_eq!((reply.total_count, reply.next_page_token.as_deref()), (Some(7), Some("abc")));
     }
 
     #[test]
@@ -455,7 +466,7 @@ mod tests {
         for status in [301, 307] {
             let (url, seen) =
                 host(format!("HTTP/1.1 {status} Moved\r\nLocation: /there\r\nContent-Length: 2\r\n\r\nno"));
-            let reply = http(&connection()).call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap();
+            let reply = http(&connection()).call(&post(&url, b"{}")).unwrap();
             assert_eq!((reply.status, reply.location.as_deref()), (status, Some("/there")));
             assert_eq!(seen.lock().unwrap()[0].len(), 1);
         }
@@ -541,7 +552,7 @@ mod tests {
         let url = Uri::from_static("http://credentials.invalid/");
         let call = |allow_http| {
             let http = http(&Connection { allow_http, ..connection() });
-            http.call(&post(&payload(&url, b"{}"), &bearer("t1").unwrap())).unwrap_err()
+            http.call(&post(&url, b"{}")).unwrap_err()
         };
         assert_eq!(call(false), Broken { kind: Kind::Request, text: EXPOSED.into() });
         assert_eq!(call(true).kind, Kind::Lookup);

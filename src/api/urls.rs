@@ -29,6 +29,8 @@ pub struct Urls {
     pub dependencies: Option<Uri>,
     /// The list of OpenAPI documents; some hosts switch it off.
     pub open_api: Option<Uri>,
+    /// The change queries, without a slash at the end; some hosts switch them off.
+    pub change_queries: Option<String>,
     /// The OpenAPI document of resources, where the configuration names it.
     pub resources_document: Option<Uri>,
     /// The OpenAPI document of descriptors, where the configuration names it.
@@ -38,11 +40,26 @@ pub struct Urls {
 }
 
 impl Urls {
+    /// A URL of the change queries, which stands below `place`.
+    pub fn below(&self, place: &str, name: &str) -> Result<Uri> {
+        parse("a URL of the API", &format!("{place}/{name}"))
+    }
+
     /// Where payloads of a resource are posted.
     pub fn of(&self, resource: &Resource) -> Result<Uri> {
         let url = format!("{}/{}/{}", self.data, escaped(resource.namespace()), escaped(resource.name()));
         parse("the URL of a resource", &url)
     }
+}
+
+/// A URL with a query (RFC 3986 section 3.4), whose values may be anything.
+pub fn with_query<'a>(url: &Uri, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Uri> {
+    let mut text = url.to_string();
+    for (name, value) in parameters {
+        let mark = if text.contains('?') { '&' } else { '?' };
+        text.push_str(&format!("{mark}{}={}", escaped(name), escaped(value)));
+    }
+    parse("a URL with a query", &text)
 }
 
 /// The address of the discovery document.
@@ -91,6 +108,10 @@ pub fn resolve(base: &Uri, api: &Api, discovery: Result<&Value, &str>) -> Result
         })?,
         dependencies: one(&api.dependencies_url, "edfi_api.dependencies_url", Place::Dependencies, "dependencies")?,
         open_api: one(&api.open_api_metadata_url, "edfi_api.open_api_metadata_url", Place::OpenApi, "openApiMetadata")?,
+        change_queries: match &document["urls"]["changeQueries"] {
+            Value::String(url) => Some(maker.advertised(Place::ChangeQueries, url)?.trim_end_matches('/').to_string()),
+            _ => None,
+        },
         resources_document: by_hand(&api.resources_swagger_url, "edfi_api.resources_swagger_url")?,
         descriptors_document: by_hand(&api.descriptors_swagger_url, "edfi_api.descriptors_swagger_url")?,
         data,
@@ -122,6 +143,7 @@ enum Place {
     Dependencies,
     OpenApi,
     Oauth,
+    ChangeQueries,
 }
 
 /// The segments that deployments up to 6.2 have between the version and what follows.
@@ -164,6 +186,9 @@ impl Route {
         let after = match place {
             Place::Data | Place::Dependencies => {
                 segments.windows(2).rposition(|w| w[0] == "data" && w[1].starts_with('v')).map(|at| at + 2)
+            }
+            Place::ChangeQueries => {
+                segments.windows(2).rposition(|w| w[0].eq_ignore_ascii_case("changeQueries")).map(|at| at + 2)
             }
             Place::OpenApi => segments.iter().rposition(|s| *s == "metadata").map(|at| at + 1),
             // Only the instance stands here, before the two last segments.
@@ -328,6 +353,16 @@ mod tests {
         let mut api = testing::api(base_url);
         set(&mut api);
         resolve(&base(&api)?, &api, Ok(&document))
+    }
+
+    #[test]
+    fn a_query_takes_values_of_any_kind() {
+        let url = Uri::from_static("https://example.com/data/v3/ed-fi/students");
+        let value = "uri://ed-fi.org/SexDescriptor#Not & é";
+        let asked = with_query(&url, [("limit", "0"), ("sexDescriptor", value)]).unwrap();
+        let expected = "limit=0&sexDescriptor=uri%3A%2F%2Fed-fi.org%2FSexDescriptor%23Not%20%26%20%C3%A9";
+        assert_eq!(asked.to_string(), format!("{url}?{expected}"));
+        assert_eq!(with_query(&url, []).unwrap(), url);
     }
 
     fn shown(urls: &Urls) -> [String; 4] {

@@ -130,11 +130,11 @@ impl Compiler {
             let mut places = Vec::new();
             for path in &parameter.paths {
                 let place = checker.paths.len();
-                let mut names = path.names();
+                let mut names = path.names().iter();
                 let (Some(first), second) = (names.next(), names.next()) else { continue };
-                let Some(member) = body.by_name.get(first).map(|&at| &mut body.members[at]) else { continue };
+                let Some(member) = body.by_name.get(&**first).map(|&at| &mut body.members[at]) else { continue };
                 let within = match (&member.form, second) {
-                    (Form::Reference(refers), Some(name)) => refers.object.by_name.get(name).copied(),
+                    (Form::Reference(refers), Some(name)) => refers.object.by_name.get(&**name).copied(),
                     (_, None) => Some(0),
                     _ => None,
                 };

@@ -54,6 +54,14 @@ pub enum Id {
     Hang,
     TokenLifetime,
     MaxConcurrent,
+    NoCursor,
+    Shift,
+    KeepKeys,
+    DropKeys,
+    Query,
+    Output,
+    Sendable,
+    Since,
 }
 
 /// What follows an option.
@@ -103,6 +111,24 @@ pub const COMMANDS: &[CommandInfo] = &[
                 would be sent or skipped, and why.",
         make: |parsed| Command::Plan(parsed.run),
     },
+    CommandInfo {
+        name: "count",
+        takes_config: true,
+        summary: "count the API's records",
+        about: "Prints how many records the API has of each selected resource, in the order of its dependencies: those \
+                that have any, and those that cannot be counted, with the status. --results-file gets all of them, as \
+                the same table, or as JSON if its name ends in .json.",
+        make: |parsed| Command::Count(parsed.run),
+    },
+    CommandInfo {
+        name: "fetch",
+        takes_config: true,
+        summary: "fetch the API's records into files",
+        about: "Writes the records of each selected resource to {resource}.jsonl, as the API gives them, when they are \
+                complete. A file that is there and differs stays, unless --force is given. Resources without records \
+                get no file.",
+        make: |parsed| Command::Fetch(parsed.run, parsed.fetch),
+    },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "sandbox",
@@ -124,8 +150,7 @@ pub const COMMANDS: &[CommandInfo] = &[
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 8] =
-    ["count", "fetch", "validate", "validate+send", "delete", "truncate", "create", "metadata"];
+pub const LATER: [&str; 6] = ["validate", "validate+send", "delete", "truncate", "create", "metadata"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -156,10 +181,14 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan"];
+const ALL: &[&str] = &["send", "plan", "count", "fetch", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch"];
+const WITH_FILES: &[&str] = &["send", "plan"];
+const FORCED: &[&str] = &["send", "plan", "fetch"];
+const ASKING: &[&str] = &["send", "count", "fetch"];
 const SEND: &[&str] = &["send"];
-const TELLING: &[&str] = &["send", "plan", "demo"];
+const FETCH: &[&str] = &["fetch"];
+const TELLING: &[&str] = &["send", "plan", "count", "fetch", "demo"];
 const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]
@@ -178,30 +207,43 @@ static OPTIONS: &[Opt] = &[
         "Only these resources: names with commas between, * at either end."),
     opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), WITH_CONFIG,
         "Not these resources, even if selected."),
-    opt(Id::Force, &['f'], &["force"], Takes::Nothing, WITH_CONFIG,
-        "Send everything, whenever it was sent before."),
-    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), WITH_CONFIG,
+    opt(Id::Force, &['f'], &["force"], Takes::Nothing, FORCED,
+        "Send everything, whenever it was sent before; fetch: write over files that differ."),
+    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), WITH_FILES,
         "Send again what was last sent before TIME, which is ISO 8601 with or without zone (without: local time), or \
          a date."),
-    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), WITH_CONFIG,
+    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), WITH_FILES,
         "Send again what was last sent after TIME."),
-    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), WITH_CONFIG,
+    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), WITH_FILES,
         "Send again what was last answered with one of these HTTP statuses, with commas between."),
-    opt(Id::Failed, &[], &["failed"], Takes::Nothing, WITH_CONFIG,
+    opt(Id::Failed, &[], &["failed"], Takes::Nothing, WITH_FILES,
         "Send again what was refused last time, as `resend_failed: true` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first."),
 
-    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_CONFIG,
+    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_FILES,
         "Send the files in DIR, not those in data_dir."),
     opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SEND,
         "Keep refused payloads and their reasons in DIR, not below state_dir."),
-    opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), SEND,
+    opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), ASKING,
         "Write what happened to FILE, as JSON."),
-    opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, SEND,
-        "Exit 0, not 3, where only some payloads failed."),
-    opt(Id::Rate, &[], &["rate"], Takes::One("N"), SEND,
+    opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, ASKING,
+        "Exit 0, not 3, where only some payloads, or resources, failed."),
+    opt(Id::Rate, &[], &["rate"], Takes::One("N"), ASKING,
         "Send at most N requests a second, as `connection.rate` does."),
+
+    opt(Id::KeepKeys, &['k'], &["keep-keys"], Takes::One("NAMES"), FETCH,
+        "Keep only these keys of each record: names with commas between, * at either end."),
+    opt(Id::DropKeys, &['d'], &["drop-keys"], Takes::One("NAMES"), FETCH,
+        "Leave out these keys of each record, even if kept."),
+    opt(Id::Query, &['q'], &["query"], Takes::One("JSON"), FETCH,
+        "Only records that match, a JSON object of the resource's parameters; resources that lack one are skipped."),
+    opt(Id::Output, &[], &["output"], Takes::One("DIR"), FETCH,
+        "Write to DIR, not to data_dir."),
+    opt(Id::Sendable, &[], &["sendable"], Takes::Nothing, FETCH,
+        "Leave out what the API added (id, _etag, _lastModifiedDate, link), so that the records can be sent."),
+    opt(Id::Since, &[], &["since"], Takes::One("VERSION"), FETCH,
+        "Only what changed from this change version on; the results tell the next one."),
 
     opt(Id::LogFormat, &[], &["log-format"], Takes::One("text|json"), TELLING,
         "How lines of the log are written; text unless told."),
@@ -236,6 +278,10 @@ static OPTIONS: &[Opt] = &[
         "Let tokens expire after so many seconds."),
     opt(Id::MaxConcurrent, &[], &["max-concurrent"], Takes::One("N"), SANDBOX,
         "Answer 429 to more data requests than N at a time."),
+    opt(Id::NoCursor, &[], &["no-cursor"], Takes::Nothing, SANDBOX,
+        "Give pages by limit and offset only, as ODS/API before 7.3."),
+    opt(Id::Shift, &[], &["shift"], Takes::One("N"), SANDBOX,
+        "Let every Nth page by offset overlap with the one before."),
 ];
 
 const fn opt(

@@ -175,7 +175,7 @@ fn nothing_more(rest: Option<&[OsString]>) -> Result<()> {
 /// What the options say to that command.
 fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
     let mut parsed = Parsed::default();
-    let (mut include, mut exclude) = (Vec::new(), Vec::new());
+    let (mut include, mut exclude, mut keep, mut drop) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let zone = TimeZone::system();
     for Given { option, spelled, values } in given {
         if !option.of.contains(&command.name) {
@@ -185,7 +185,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
         let raw = Raw { option: spelled, value: values.first().map_or(OsStr::new(""), |value| value) };
         let path = || Some(PathBuf::from(raw.value));
         let every = || raw.count(1..=u64::MAX).map(Some);
-        let (run, sandbox) = (&mut parsed.run, &mut parsed.sandbox);
+        let (run, fetch, sandbox) = (&mut parsed.run, &mut parsed.fetch, &mut parsed.sandbox);
         match option.id {
             Id::Help | Id::Version => {}
             Id::Config => run.config.file = path(),
@@ -226,9 +226,18 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Hang => sandbox.hang = every()?,
             Id::TokenLifetime => sandbox.token_lifetime = every()?,
             Id::MaxConcurrent => sandbox.max_concurrent = every()?,
+            Id::NoCursor => sandbox.no_cursor = true,
+            Id::Shift => sandbox.shift = every()?,
+            Id::KeepKeys => keep.push(raw.text()?),
+            Id::DropKeys => drop.push(raw.text()?),
+            Id::Query => fetch.query = raw.query()?,
+            Id::Output => fetch.output = path(),
+            Id::Sendable => fetch.sendable = true,
+            Id::Since => fetch.since = Some(raw.count(0..=u64::MAX)?),
         }
     }
     parsed.run.selection = Selector::new(Some(&include.join(",")), Some(&exclude.join(",")));
+    parsed.fetch.keys = Selector::new(Some(&keep.join(",")), Some(&drop.join(",")));
     Ok(parsed)
 }
 
@@ -244,7 +253,7 @@ fn lexical(error: lexopt::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{LogFormat, Output, Run};
+    use crate::cli::{FetchArgs, LogFormat, Output, Run};
 
     /// Only `there` is a file.
     fn parse_line(line: &str) -> Result<Command> {
@@ -340,6 +349,32 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_a_fetch_is_understood() {
+        let line =
+            "fetch c -s x -k id,*Date -d a -k b --query {\"schoolId\":5,\"b\":true} --output o --sendable --since 7 -f";
+        let Command::Fetch(run, args) = command_of(line) else { panic!("{line}") };
+        assert_eq!(
+            (run.config.file, run.force, run.selection),
+            (Some("c".into()), true, Selector::new(Some("x"), None))
+        );
+        let expected = FetchArgs {
+            keys: Selector::new(Some("id,*Date,b"), Some("a")),
+            query: vec![("schoolId".into(), "5".into()), ("b".into(), "true".into())],
+            output: Some("o".into()),
+            sendable: true,
+            since: Some(7),
+        };
+        assert_eq!(args, expected);
+        for wrong in ["x", "[1]", r#"{"a":[1]}"#, r#"{"a":null}"#, r#"{"limit":1}"#, r#"{"pageToken":"x"}"#] {
+            assert!(fault(&format!("fetch -q {wrong}")).starts_with("-q: "), "{wrong}");
+        }
+        assert!(fault("count --since 7").contains("does not take --since"));
+        assert!(
+            matches!(command_of("count --results-file r"), Command::Count(run) if run.results_file == Some("r".into()))
+        );
+    }
+
+    #[test]
     fn every_alias_means_its_option() {
         let time = "2024-01-01T00:00:00Z";
         for [alias, option] in [
@@ -391,8 +426,11 @@ mod tests {
 
     #[test]
     fn an_option_of_another_command_says_whose_it_is() {
-        assert_eq!(fault("plan --partial-ok"), "'plan' does not take --partial-ok; commands that do: send");
-        assert_eq!(fault("plan --results-file x"), "'plan' does not take --results-file; commands that do: send");
+        assert_eq!(
+            fault("plan --partial-ok"),
+            "'plan' does not take --partial-ok; commands that do: send, count, fetch"
+        );
+        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send");
     }
 
     #[test]
@@ -455,9 +493,11 @@ mod tests {
             hang: Some(6),
             token_lifetime: Some(7),
             max_concurrent: Some(8),
+            no_cursor: true,
+            shift: Some(9),
         };
         let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
-                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8";
+                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9";
         assert_eq!(command_of(line), Command::Sandbox(args));
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
     }
@@ -466,7 +506,7 @@ mod tests {
     #[test]
     fn a_sandbox_refuses_what_is_not_its_own() {
         assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
-        assert_eq!(fault("sandbox -s x"), "'sandbox' does not take -s; commands that do: send, plan");
+        assert_eq!(fault("sandbox -s x"), "'sandbox' does not take -s; commands that do: send, plan, count, fetch");
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");

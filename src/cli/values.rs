@@ -43,6 +43,22 @@ impl<'a> Raw<'a> {
         statuses.ok_or_else(|| self.wrong("HTTP statuses from 100 to 599 with commas between, such as 409,500"))
     }
 
+    /// Names and values of a query: a JSON object of texts, numbers, true and false. Paging is not for users to meddle with.
+    pub fn query(self) -> Result<Vec<(String, String)>> {
+        const PAGING: [&str; 6] = ["limit", "offset", "totalCount", "pageToken", "pageSize", "number"];
+        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(self.text()?);
+        let pair = |(name, value): (String, serde_json::Value)| match value {
+            _ if PAGING.iter().any(|paging| paging.eq_ignore_ascii_case(&name)) => None,
+            serde_json::Value::String(text) => Some((name, text)),
+            value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some((name, value.to_string())),
+            _ => None,
+        };
+        let pairs = object.ok().and_then(|object| object.into_iter().map(pair).collect());
+        let expected =
+            "a JSON object of texts, numbers or true and false, such as {\"schoolId\": 255901001}, without paging";
+        pairs.ok_or_else(|| self.wrong(expected))
+    }
+
     /// A point in time as seconds since 1970: ISO 8601 with a zone's offset, or without (then in `zone`), or a date
     /// (then its first moment in `zone`).
     pub fn time(self, zone: &TimeZone) -> Result<u64> {

@@ -11,13 +11,14 @@ use crate::disk::System;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::model::Natural;
 use crate::observer::Observer;
 use crate::outcome::Counts;
 use crate::plan::{BEFORE_ALL, Job, Tier};
 use crate::pool;
 use crate::resource::Resource;
 use crate::selector::Selector;
-use crate::sift::{Knowledge, Known, sift};
+use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::state::{self, resend::Resend};
 use crate::text;
 
@@ -59,7 +60,7 @@ pub fn run(
     let mut tiers = Vec::new();
     for tier in prepared.plan.tiers {
         let order = tier.order;
-        tiers.push((order, rows(config, &target, tier, resend, &pool, interrupt)?));
+        tiers.push((order, rows(config, &target, tier, &prepared.natural, resend, &pool, interrupt)?));
     }
     Ok(Outlook { target, tiers })
 }
@@ -68,22 +69,23 @@ fn rows(
     config: &Config,
     target: &str,
     tier: Tier,
+    natural: &[Option<Natural>],
     resend: &Resend,
     pool: &rayon::ThreadPool,
     interrupt: &Interrupt,
 ) -> Result<Vec<Row>> {
-    let known = |job: &Job| {
+    let mut known = Vec::new();
+    for (job, natural) in tier.jobs.iter().zip(&natural[tier.first..]) {
         let table = state::peek(&System, &config.state_dir, target, &job.turn.resource)?;
-        Ok(Known::new(Arc::new(table)))
-    };
-    let known = tier.jobs.iter().map(known).collect::<Result<Vec<_>>>()?;
+        known.push(Known::new(Arc::new(table), natural.as_ref()));
+    }
     let knowledge = Knowledge { first: tier.first, known };
-    let blocks = tier.blocks().take_while(|_| interrupt.asked().is_none());
-    let look = |piece| (Some(sift(piece, &knowledge, resend).0), Vec::<Infallible>::new());
+    let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
+    let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
     let row = |job: Job| Row { resource: job.turn.resource, files: job.files.len(), counts: Counts::default() };
     let mut rows: Vec<Row> = tier.jobs.into_iter().map(row).collect();
-    let never = |payload: Infallible| match payload {};
-    pool::run(pool, blocks, look, never, |news| {
+    let never = |payload: Infallible, _: &dyn Fn(Sifted)| match payload {};
+    pool::run(pool, pieces, look, never, |news| {
         for sifted in news {
             let counts = &mut rows[sifted.resource - tier.first].counts;
             counts.add(&sifted.counts);

@@ -41,6 +41,8 @@ fn options(args: &SandboxArgs) -> Options {
         hang: args.hang,
         token_lifetime: args.token_lifetime.map_or(unless_told.token_lifetime, Duration::from_secs),
         max_concurrent: args.max_concurrent.map(|n| n as usize),
+        no_cursor: args.no_cursor,
+        shift: args.shift,
         ..unless_told
     }
 }

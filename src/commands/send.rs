@@ -10,13 +10,14 @@ use crate::books::Books;
 use crate::config::{Config, Level};
 use crate::disk::System;
 use crate::door::Door;
-use crate::error::{Context, Result};
-use crate::exit::Exit;
+use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
+use crate::pool;
 use crate::rejects::{self, Rejects};
-use crate::report::{Stopped, Summary};
+use crate::report::Summary;
+use crate::results::Stopped;
 use crate::selector::Selector;
 use crate::state::History;
 use crate::state::resend::Resend;
@@ -36,22 +37,20 @@ pub fn run(
     api.check_privacy()?;
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = History::open(Box::new(System), &config.state_dir, &api.urls().data, &mut warn)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(config.connection.pool_size)
-        .build()
-        .or_stop(Exit::GivenUp, || format!("cannot start {} workers", config.connection.pool_size))?;
+    let pool = pool::workers(config.connection.pool_size)?;
     let mut routes = Vec::new();
     for job in plan.jobs() {
         routes.push(Route { job, url: api.urls().of(&job.turn.resource)?, door: Door::default() });
     }
     let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
-    let load = Load { api, plan, routes, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
+    let natural = &prepared.natural;
+    let load = Load { api, plan, routes, natural, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
     match (load.run(&mut desk), desk.rejects.take()) {
-        (Err(error), _) => drop(stop.set(Stopped { exit: error.exit(), why: error.to_string() })),
+        (Err(error), _) => drop(stop.set(Stopped::for_error(&error))),
         (Ok(()), Some(rejects)) => {
             let names = plan.jobs().map(|job| job.turn.resource.name());
             rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
@@ -60,12 +59,8 @@ pub fn run(
     }
     desk.observer.finished();
     api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
-    if let Some(exit) = interrupt.asked() {
-        let why = if exit == Exit::Terminated { "terminated (SIGTERM)" } else { "interrupted (ctrl-c)" };
-        let _ = stop.set(Stopped { exit, why: why.into() });
-    }
     let resources = desk.books.close();
-    let stopped = stop.into_inner();
+    let stopped = Stopped::by(stop, interrupt);
     Ok(Summary { id, started, completed: Zoned::now(), resources, rejects_dir, stopped })
 }
 

@@ -22,8 +22,8 @@ pub struct Key {
 /// The one flat name with a type of its own: `verbose: true` is `log_level: DEBUG`, `verbose: false` says nothing.
 pub const VERBOSE: &str = "verbose";
 
-/// Every key of both generations, and what is new here. Those of `count`, `fetch`, `validate` and `force_delete` are
-/// checked for their type; `send` and `plan` ask for nothing of them.
+/// Every key of both generations, and what is new here. Those of `validate` and `force_delete` are checked for their type; nothing asks for
+/// them yet.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("state_dir", None, Kind::Path, Some("~/.lightbeam"), "where state and cached metadata are kept"),
@@ -63,7 +63,7 @@ pub static KEYS: &[Key] = &[
     key("rejects_dir", None, Kind::Path, None, "where refused payloads and their reasons go; unset: below state_dir"),
     key("resend_failed", None, Kind::Switch, Some("false"), "send again what was refused last time, as --failed does"),
     key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
-    key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for"),
+    key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for, if the API gives so many"),
     key("validate.methods", None, Kind::Names, Some("[schema, descriptors, uniqueness]"), "what validate checks; \"*\": everything"),
     key("validate.references.selector", None, Kind::Names, Some("\"*\""), "the resources whose references validate checks"),
     key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in"),

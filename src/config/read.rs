@@ -51,6 +51,8 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         connection: connection(settings, given)?,
         rejects_dir: optional_path(settings, "rejects_dir", given)?,
         resend_failed: settings.need("resend_failed")?,
+        count_separator: settings.need("count.separator")?,
+        page_size: settings.need("fetch.page_size")?,
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
     })

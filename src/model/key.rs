@@ -43,9 +43,9 @@ impl Path {
         (!value.is_null()).then_some(value)
     }
 
-    /// The names on the way.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|name| &**name)
+    /// The names on the way, from the top.
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.0
     }
 
     /// The property of `body` that it leads to.

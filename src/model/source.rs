@@ -14,6 +14,14 @@ pub struct Source {
     pub endpoints: Vec<Endpoint>,
 }
 
+impl Source {
+    /// Adds what another document says. Of two schemas of one name the later one counts; servers give both the same members.
+    pub fn merge(&mut self, other: Source) {
+        self.schemas.extend(other.schemas);
+        self.endpoints.extend(other.endpoints);
+    }
+}
+
 /// A property as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {

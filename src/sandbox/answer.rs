@@ -18,6 +18,8 @@ pub struct Answer<'s> {
     pub etag: Option<u64>,
     /// How many items there are in all.
     pub total_count: Option<usize>,
+    /// Where the next page begins.
+    pub next_page_token: Option<String>,
     /// After how many seconds to come again.
     pub retry_after: Option<u64>,
 }
@@ -49,6 +51,9 @@ impl<'s> Answer<'s> {
         }
         if let Some(count) = self.total_count {
             write!(wire, "Total-Count: {count}\r\n")?;
+        }
+        if let Some(token) = &self.next_page_token {
+            write!(wire, "Next-Page-Token: {token}\r\n")?;
         }
         if let Some(seconds) = self.retry_after {
             write!(wire, "Retry-After: {seconds}\r\n")?;

@@ -1,15 +1,18 @@
 //! Creates, finds and deletes items: what happens below `/data/v3/`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use fxhash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 
+use super::Options;
 use super::answer::Answer;
 use super::http::Request;
 use super::lock;
+use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
 use super::store::{Deleted, Demand, Store, identify};
@@ -19,10 +22,6 @@ use crate::model::Model;
 use crate::model::openapi::SERVER_MADE;
 use crate::resource::Resource;
 
-/// The most items that one answer holds.
-const PAGE: usize = 500;
-/// How many it holds if the client does not say.
-const DEFAULT_PAGE: usize = 25;
 /// The school years that every real API has from the start.
 const SCHOOL_YEARS: std::ops::RangeInclusive<i32> = 1991..=2050;
 
@@ -39,6 +38,12 @@ pub struct Data {
     namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
+    /// Whether pages can be asked for by a cursor.
+    cursor: bool,
+    /// Every how manieth page shifts.
+    shift: Option<u64>,
+    /// How many pages were asked for.
+    pages: AtomicU64,
 }
 
 /// A request for a known resource.
@@ -46,12 +51,20 @@ pub struct Call<'d> {
     /// Such as `ed-fi/students`.
     pub path: &'d str,
     position: usize,
-    id: Option<u128>,
+    of: Of,
+}
+
+/// What of a resource a request is for.
+enum Of {
+    Collection,
+    Partitions,
+    Item(u128),
 }
 
 impl Data {
-    /// The resources of `model`, no items but the school years. `forbid` has names (`students`) or paths (`ed-fi/students`).
-    pub fn new(model: Arc<Model>, no_check: bool, forbid: &[String]) -> Data {
+    /// The resources of `model`, no items but the school years.
+    pub fn new(model: Arc<Model>, options: &Options) -> Data {
+        let forbid = &options.forbid;
         let paths: Vec<Box<str>> = model.definitions().iter().map(|d| d.resource.to_string().into()).collect();
         let is_forbidden =
             |resource: &Resource| forbid.iter().any(|name| name == resource.name() || *name == resource.to_string());
@@ -64,7 +77,10 @@ impl Data {
             checkers: Checkers::new(model.definitions()),
             model,
             namespaces: RwLock::default(),
-            unchecked: no_check.then(|| AtomicU64::new(0)),
+            unchecked: options.no_check.then(|| AtomicU64::new(0)),
+            cursor: !options.no_cursor,
+            shift: options.shift,
+            pages: AtomicU64::new(0),
         };
         data.add_school_years();
         data
@@ -90,13 +106,22 @@ impl Data {
 
     /// What is asked for at `path`, which is behind `/data/v3/`.
     pub fn route(&self, path: &str) -> Option<Call<'_>> {
-        let call = |position: usize, id| Call { path: &self.paths[position], position, id };
+        let call = |position: usize, of| Call { path: &self.paths[position], position, of };
         if let Some(&position) = self.routes.get(path.trim_end_matches('/')) {
-            return Some(call(position, None));
+            return Some(call(position, Of::Collection));
         }
-        let (collection, id) = path.rsplit_once('/')?;
-        let id = u128::from_str_radix(id, 16).ok().filter(|_| id.len() == 32)?;
-        self.routes.get(collection).map(|&position| call(position, Some(id)))
+        let (collection, last) = path.rsplit_once('/')?;
+        let of = match last {
+            "partitions" if self.cursor => Of::Partitions,
+            id => Of::Item(u128::from_str_radix(id, 16).ok().filter(|_| id.len() == 32)?),
+        };
+        self.routes.get(collection).map(|&position| call(position, of))
+    }
+
+    /// The change versions that there are, as the change queries tell them.
+    pub fn change_versions(&self) -> Answer<'static> {
+        let versions = json!({"oldestChangeVersion": 0, "newestChangeVersion": self.store.newest()});
+        Answer::json(200, versions.to_string().into_bytes())
     }
 
     /// Does what is asked for.
@@ -104,14 +129,15 @@ impl Data {
         if self.forbidden.contains(&call.position) {
             return Err(Problem::AccessDenied);
         }
-        match (request.method, call.id) {
-            ("POST", None) => self.post(call.position, request),
-            ("GET", None) => self.find(call.position, request.query),
-            ("GET", Some(id)) => {
+        match (request.method, &call.of) {
+            ("POST", Of::Collection) => self.post(call.position, request),
+            ("GET", Of::Collection) => self.find(call.position, request.query),
+            ("GET", Of::Partitions) => self.partitions(call.position, request.query),
+            ("GET", &Of::Item(id)) => {
                 let stored = self.store.get(call.position, id).ok_or(Problem::NotFound)?;
                 Ok(Answer { etag: Some(stored.version), ..Answer::json(200, with_id(id, &stored)) })
             }
-            ("DELETE", Some(id)) => match self.store.delete(call.position, id) {
+            ("DELETE", &Of::Item(id)) => match self.store.delete(call.position, id) {
                 Deleted::Gone => Ok(Answer::empty(204)),
                 Deleted::Missing => Err(Problem::NotFound),
                 Deleted::Referenced(by) => Err(Problem::Referenced(self.model.definitions()[by].body.entity())),
@@ -183,51 +209,68 @@ impl Data {
         references.chain(descriptors).collect()
     }
 
+    /// A page of what the query asks for.
     fn find(&self, position: usize, query: &str) -> Result<Answer<'_>, Problem> {
         let pairs = query::pairs(query);
-        let number = |name: &str, default: usize, most: usize, why: &'static str| {
-            let given = pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            let number = given.map_or(Some(default), |(_, value)| value.parse().ok());
-            number.filter(|number| *number <= most).ok_or(Problem::Paging(why))
-        };
-        let limit = number("limit", DEFAULT_PAGE, PAGE, "The limit must be left out or be between 0 and 500.")?;
-        let offset = number("offset", 0, usize::MAX, "The offset must be left out or be at least 0.")?;
-        let counts = pairs
-            .iter()
-            .any(|(key, value)| key.eq_ignore_ascii_case("totalCount") && value.eq_ignore_ascii_case("true"));
-
-        let found = self.matching(position, &pairs);
+        let mut asked = Asked::read(&pairs, self.cursor)?;
+        if asked.offset > 0 {
+            let number = self.pages.fetch_add(1, Ordering::Relaxed) + 1;
+            // As though one had come before it since the page before was answered.
+            asked.offset -= usize::from(self.shift.is_some_and(|every| number.is_multiple_of(every)));
+        }
+        let found = self.matching(position, &pairs, asked.arrivals.clone());
         let mut body = b"[".to_vec();
-        for id in found.iter().skip(offset).take(limit) {
+        let mut last = None;
+        for id in found.iter().skip(asked.offset).take(asked.limit) {
             // One that was deleted since is passed over.
             let Some(stored) = self.store.get(position, *id) else { continue };
             if body.len() > 1 {
                 body.push(b',');
             }
             body.extend_from_slice(&with_id(*id, &stored));
+            last = Some(stored.arrival);
         }
         body.push(b']');
-        Ok(Answer { total_count: counts.then_some(found.len()), ..Answer::json(200, body) })
+        Ok(Answer {
+            total_count: asked.counts.then_some(found.len()),
+            next_page_token: last.filter(|_| self.cursor).map(|last| asked.after(last)),
+            ..Answer::json(200, body)
+        })
     }
 
-    /// The ids of the items that the query asks for. As in a real API, what is no parameter of the resource is passed over.
-    fn matching(&self, position: usize, pairs: &[(String, String)]) -> Vec<u128> {
+    /// Where to begin so that several clients, or workers of one, read the whole side by side.
+    fn partitions(&self, position: usize, query: &str) -> Result<Answer<'_>, Problem> {
+        let pairs = query::pairs(query);
+        let found = self.matching(position, &pairs, 0..u64::MAX);
+        let arrivals = found.iter().filter_map(|id| Some(self.store.get(position, *id)?.arrival)).collect();
+        let tokens = json!({ "pageTokens": partitions(&pairs, arrivals)? });
+        Ok(Answer::json(200, tokens.to_string().into_bytes()))
+    }
+
+    /// The ids of the items that came at these places and that the query asks for. As in a real API, what is no parameter of the resource
+    /// is passed over.
+    fn matching(&self, position: usize, pairs: &[(String, String)], arrivals: Range<u64>) -> Vec<u128> {
         let definition = &self.model.definitions()[position];
         let asked = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let filters: Vec<_> = definition.parameters.iter().filter_map(|p| Some((p, asked(&p.name)?))).collect();
         let id = asked("id").map(|id| u128::from_str_radix(id, 16).unwrap_or_default());
-        if filters.is_empty() && id.is_none() {
-            return self.store.ids(position);
+        let version = |name: &str| pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.parse::<u64>().ok();
+        let (least, most) = (version("minChangeVersion"), version("maxChangeVersion"));
+        if filters.is_empty() && id.is_none() && least.is_none() && most.is_none() {
+            return self.store.ids(position, arrivals);
         }
         let checker = self.checkers.get(&definition.resource);
         let candidates = match checker.and_then(|checker| checker.key(asked)) {
             Some(key) => vec![identify(&definition.resource, key)],
-            None => self.store.ids(position),
+            None => self.store.ids(position, arrivals.clone()),
         };
         let matches = |candidate: &u128| {
             let Some(stored) = self.store.get(position, *candidate) else { return false };
             let payload: Value = serde_json::from_slice(&stored.body).unwrap_or_default();
-            id.is_none_or(|id| id == *candidate)
+            arrivals.contains(&stored.arrival)
+                && id.is_none_or(|id| id == *candidate)
+                && least.is_none_or(|least| stored.version >= least)
+                && most.is_none_or(|most| stored.version <= most)
                 && filters.iter().all(|(parameter, value)| {
                     parameter.values(&payload).next().is_some_and(|(_, held)| text(held) == *value)
                 })

@@ -20,6 +20,8 @@ pub struct Document {
 /// The documents at their addresses.
 pub struct Library {
     metadata: Metadata,
+    /// Whether pages can be asked for by a cursor.
+    cursor: bool,
     /// Such as `http://127.0.0.1:8765`.
     base: String,
     /// Written when first asked for: those of the built-in model are large.
@@ -34,9 +36,9 @@ const DESCRIPTORS: &str = "/metadata/data/v3/descriptors/swagger.json";
 const PATHS: [&str; 5] = [DISCOVERY, LIST, DEPENDENCIES, RESOURCES, DESCRIPTORS];
 
 impl Library {
-    /// The documents of `metadata` on a server at `base`.
-    pub fn new(metadata: Metadata, base: String) -> Library {
-        Library { metadata, base, written: Default::default() }
+    /// The documents of `metadata` on a server at `base`, with or without paging by cursor.
+    pub fn new(metadata: Metadata, base: String, cursor: bool) -> Library {
+        Library { metadata, cursor, base, written: Default::default() }
     }
 
     /// The document at `path`, with or without a slash at its end.
@@ -60,7 +62,8 @@ impl Library {
                     "dependencies": url(DEPENDENCIES),
                     "openApiMetadata": url("/metadata/"),
                     "oauth": url("/oauth/token"),
-                    "dataManagementApi": url("/data/v3/")
+                    "dataManagementApi": url("/data/v3/"),
+                    "changeQueries": url("/changeQueries/v1/")
                 });
                 discovery.to_string().into_bytes()
             }
@@ -78,7 +81,8 @@ impl Library {
             Origin::Model => {
                 let definitions = self.metadata.model.definitions().iter();
                 let definitions: Vec<&Definition> = definitions.filter(|d| belongs(&d.resource)).collect();
-                render::document(title, &format!("{}/data/v3", self.base), &definitions).to_string().into_bytes()
+                let server = format!("{}/data/v3", self.base);
+                render::document(title, &server, &definitions, self.cursor).to_string().into_bytes()
             }
         }
     }
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_openapi_documents_compile_back_to_the_model() {
-        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into());
+        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into(), true);
         let again = Model::from_openapi(&[json(&library, RESOURCES), json(&library, DESCRIPTORS)]).unwrap();
         let sorted = |model: &Model| {
             let mut definitions = model.definitions().to_vec();
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn documents_lead_to_each_other() {
-        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into());
+        let library = Library::new(Metadata::built_in().unwrap(), "http://127.0.0.1:1".into(), true);
         let urls = json(&library, DISCOVERY)["urls"].clone();
         assert_eq!(urls["dataManagementApi"], "http://127.0.0.1:1/data/v3/");
         let list = json(&library, "/metadata/");

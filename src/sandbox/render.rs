@@ -6,13 +6,20 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{DESCRIPTOR_LENGTH, Definition, Kind, Schema};
 
-/// The document of these definitions. [`crate::model::Model::from_openapi`] makes the same model of it.
-pub fn document(title: &str, server: &str, definitions: &[&Definition]) -> Value {
+/// The document of these definitions. [`crate::model::Model::from_openapi`] makes the same model of it. `cursor` tells whether pages can be
+/// asked for by a cursor.
+pub fn document(title: &str, server: &str, definitions: &[&Definition], cursor: bool) -> Value {
     let mut schemas: BTreeMap<&str, &Schema> = BTreeMap::new();
     let mut paths = Map::new();
     for definition in definitions {
         schemas.extend(definition.schemas());
-        paths.insert(format!("/{}", definition.resource), collection(definition));
+        paths.insert(format!("/{}", definition.resource), collection(definition, cursor));
+        if cursor {
+            let number = json!([{"name": "number", "in": "query", "schema": {"type": "integer"}}]);
+            let found = json!({"200": {"description": "Found"}});
+            let partitions = json!({"get": {"parameters": number, "responses": found}});
+            paths.insert(format!("/{}/partitions", definition.resource), partitions);
+        }
         paths.insert(format!("/{}/{{id}}", definition.resource), item(definition));
     }
     let mut written: Map<String, Value> =
@@ -32,16 +39,21 @@ pub fn document(title: &str, server: &str, definitions: &[&Definition]) -> Value
             "parameters": {
                 "offset": paging("offset", json!({"type": "integer", "format": "int32", "minimum": 0, "default": 0})),
                 "limit": paging("limit", json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": 500, "default": 25})),
-                "totalCount": paging("totalCount", json!({"type": "boolean", "default": false}))
+                "totalCount": paging("totalCount", json!({"type": "boolean", "default": false})),
+                "pageToken": paging("pageToken", text()),
+                "pageSize": paging("pageSize", json!({"type": "integer", "format": "int32", "minimum": 0, "maximum": 500, "default": 25})),
+                "MinChangeVersion": paging("minChangeVersion", json!({"type": "integer", "format": "int64"})),
+                "MaxChangeVersion": paging("maxChangeVersion", json!({"type": "integer", "format": "int64"}))
             }
         }
     })
 }
 
-fn collection(definition: &Definition) -> Value {
+fn collection(definition: &Definition, cursor: bool) -> Value {
     let body = json!({"application/json": {"schema": named(&definition.body.name)}});
-    let common =
-        ["offset", "limit", "totalCount"].map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
+    let common = ["offset", "limit", "totalCount", "MinChangeVersion", "MaxChangeVersion"].into_iter();
+    let common = common.chain(["pageToken", "pageSize"].into_iter().filter(|_| cursor));
+    let common = common.map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
     let own = definition.parameters.iter().map(|parameter| {
         let property = parameter.paths.first().and_then(|path| path.property(&definition.body));
         let schema = property.map_or_else(text, |property| kind(&property.kind));
@@ -51,7 +63,7 @@ fn collection(definition: &Definition) -> Value {
         }
         written
     });
-    let parameters: Vec<Value> = common.into_iter().chain(own).collect();
+    let parameters: Vec<Value> = common.chain(own).collect();
     let entity = definition.body.entity();
     json!({
         "get": {"operationId": format!("get{entity}List"), "parameters": parameters, "responses": {"200": {"description": "Found"}}},

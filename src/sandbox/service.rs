@@ -17,6 +17,7 @@ use super::token::Tokens;
 use super::watch::Watch;
 
 const DATA: &str = "/data/v3/";
+const CHANGE_VERSIONS: &str = "/changeQueries/v1/availableChangeVersions";
 
 /// Everything that answers.
 pub struct Service {
@@ -51,10 +52,10 @@ impl Service {
     pub fn new(options: Options, metadata: Metadata, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(metadata.model.clone(), options.no_check, &options.forbid),
+            data: Data::new(metadata.model.clone(), &options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
-            library: Library::new(metadata, base.clone()),
+            library: Library::new(metadata, base.clone(), !options.no_cursor),
             base,
             options,
             stop,
@@ -87,6 +88,10 @@ impl Service {
                 Answer::json(200, self.watch.stats(self.tokens.count()).to_string().into_bytes())
             }
             ("GET", "/sandbox/requests") => Answer::json(200, self.watch.requests().to_string().into_bytes()),
+            ("GET", CHANGE_VERSIONS) => match self.tokens.check(request.authorization, Instant::now()) {
+                Ok(()) => self.data.change_versions(),
+                Err(why) => self.problem(&Problem::Unauthenticated(why), request),
+            },
             ("GET", path) => match self.library.get(path) {
                 Some(document) if request.if_none_match == Some(&format!("\"{}\"", document.etag)) => {
                     Answer { etag: Some(document.etag), ..Answer::empty(304) }

@@ -6,6 +6,7 @@
 //! refer to cannot go.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,6 +41,8 @@ struct Item {
 /// A copy of what is known of an item.
 #[derive(Debug, PartialEq)]
 pub struct Stored {
+    /// Its place in the order in which items came.
+    pub arrival: u64,
     /// As posted.
     pub body: Box<[u8]>,
     /// Grows with each change.
@@ -181,7 +184,7 @@ impl Store {
     pub fn get(&self, definition: usize, id: u128) -> Option<Stored> {
         let shard = hold(self.shard(id));
         let item = shard.get(&id).filter(|item| item.definition as usize == definition)?;
-        Some(Stored { body: item.body.clone(), version: item.version, modified: item.modified })
+        Some(Stored { arrival: item.arrival, body: item.body.clone(), version: item.version, modified: item.modified })
     }
 
     /// Deletes the item unless another refers to it.
@@ -200,9 +203,14 @@ impl Store {
         Deleted::Gone
     }
 
-    /// The ids of all items of `definition`, in the order in which they came.
-    pub fn ids(&self, definition: usize) -> Vec<u128> {
-        hold(&self.listings[definition]).values().copied().collect()
+    /// The ids of the items of `definition` that came at these places, in the order in which they came.
+    pub fn ids(&self, definition: usize, arrivals: Range<u64>) -> Vec<u128> {
+        hold(&self.listings[definition]).range(arrivals).map(|(_, id)| *id).collect()
+    }
+
+    /// The highest version that anything has.
+    pub fn newest(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed) - 1
     }
 }
 
@@ -231,7 +239,7 @@ mod tests {
         assert_eq!(upsert(&store, 1, 66, &[]), Ok(false));
         assert_eq!(store.delete(0, 1), Deleted::Gone);
         assert_eq!(store.delete(0, 1), Deleted::Missing);
-        assert_eq!((store.ids(0), store.ids(1)), (vec![], vec![66]));
+        assert_eq!((store.ids(0, 0..u64::MAX), store.ids(1, 0..u64::MAX)), (vec![], vec![66]));
     }
 
     #[test]

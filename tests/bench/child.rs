@@ -44,8 +44,14 @@ pub struct Sandbox {
 impl Sandbox {
     /// One whose answers take at least `latency`.
     pub fn start(latency: Duration) -> Sandbox {
+        Sandbox::with(latency, &[])
+    }
+
+    /// The same with further options.
+    pub fn with(latency: Duration, options: &[&str]) -> Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lightbeam"));
         command.args(["sandbox", "--no-check", "--port", "0", "--latency", &latency.as_millis().to_string()]);
+        command.args(options);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a sandbox");
         let mut line = String::new();
         let out = child.stdout.as_mut().expect("its output");

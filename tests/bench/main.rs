@@ -31,10 +31,14 @@ fn main() {
     }
     println!("{}\n", child::machine());
     println!("{:<46}{:>14}{:>10}{:>10}{:>10}", "median of the runs", "payloads/s", "CPU µs", "sandbox", "memory");
-    without_latency();
-    skipping();
-    for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
-        with_latency(workers, payloads);
+    // `cargo bench -- NAME…` runs only these.
+    let wanted: Vec<_> = args[1..].iter().filter(|arg| !arg.starts_with("--")).collect();
+    let cases: [(&str, fn()); 4] =
+        [("send", without_latency), ("skip", skipping), ("latency", latencies), ("crowded", crowded)];
+    for (name, case) in cases {
+        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
+            case();
+        }
     }
     println!("\nCPU µs: user and system time a payload, of lightbeam and of the sandbox. Memory: the peak, resident.");
 }
@@ -69,6 +73,12 @@ fn skipping() {
     row(&format!("skip {KNOWN}"), &skip, KNOWN);
 }
 
+fn latencies() {
+    for (workers, payloads) in [(8, 1_600), (64, 12_800)] {
+        with_latency(workers, payloads);
+    }
+}
+
 fn with_latency(workers: usize, payloads: usize) {
     let sandbox = Sandbox::start(LATENCY);
     let folder = Folder::new(payloads, &sandbox.url, workers);
@@ -80,6 +90,29 @@ fn with_latency(workers: usize, payloads: usize) {
     row(&format!("send {payloads}, {workers} workers, latency {} ms", LATENCY.as_millis()), &cost, payloads);
     let ideal = payloads as f64 / workers as f64 * LATENCY.as_secs_f64();
     println!("{:<46}{:>13.1}%", "  rate as a share of the ideal", 100.0 * ideal / cost.seconds);
+}
+
+/// An API that takes few requests at a time: many workers that find out how many, against just as many as it takes.
+fn crowded() {
+    const TAKEN: &str = "4";
+    const PAYLOADS: usize = 1_600;
+    let sandbox = Sandbox::with(LATENCY, &["--max-concurrent", TAKEN]);
+    let folder = Folder::new(PAYLOADS, &sandbox.url, 32);
+    let cost = |settings: &[&str]| {
+        folder.forget();
+        let mut command = folder.lightbeam();
+        command.arg("--set").args(settings);
+        sandbox.cost_of(command, 0)
+    };
+    let (mut adaptive, mut fixed) = (Vec::new(), Vec::new());
+    for _ in 0..SLOW_RUNS {
+        adaptive.push(cost(&["connection.adaptive", "true"]));
+        fixed.push(cost(&["connection.adaptive", "false", "connection.pool_size", TAKEN]));
+    }
+    let (adaptive, fixed) = (Cost::median(adaptive), Cost::median(fixed));
+    row(&format!("send {PAYLOADS}, 32 workers, the API takes {TAKEN}"), &adaptive, PAYLOADS);
+    row(&format!("the same, {TAKEN} workers, not adaptive"), &fixed, PAYLOADS);
+    println!("{:<46}{:>14.2}", "  rate as a share of that", fixed.seconds / adaptive.seconds);
 }
 
 fn row(case: &str, cost: &Cost, payloads: usize) {

@@ -28,7 +28,10 @@ fn dependencies() -> Value {
 /// An API 7.3 that a proxy hides.
 fn proxied() -> Stub {
     let about = json!({"version": "7.3", "suite": "3"});
-    let posts = |path: &str| json!({"paths": {path: {"post": {}}}});
+    let posts = |path: &str| {
+        let body = json!({"in": "body", "schema": {"$ref": "#/definitions/item"}});
+        json!({"paths": {path: {"post": {"parameters": [body]}}}, "definitions": {"item": {}}})
+    };
     let entry = |name: &str, path: &str| json!({"name": name, "endpointUri": format!("http://web-api:5000{path}")});
     Stub::api(vec![
         ("/api", discovery(about, "/api/metadata/data/v3/dependencies", "/api/data/v3/")),
@@ -114,12 +117,13 @@ fn age(folder: &Folder) {
 fn metadata_is_asked_for_once_again_when_wiped_and_confirmed_when_old() {
     let api = proxied();
     let folder = folder_for(&api.url("/api"), "");
-    let needed = || vec!["GET /api".to_owned(), "GET /api/metadata/data/v3/dependencies".to_owned()];
+    let paths = ["/api", "/api/metadata/data/v3/dependencies", "/api/metadata/", "/r.json", "/d.json"];
+    let needed = || paths.map(|path| format!("GET {path}"));
     let plain: Vec<_> = needed().into_iter().map(|line| (line, None)).collect();
     folder.run(&["plan"]).expect(0);
     assert_eq!(documents(&api), plain);
     folder.run(&["plan"]).expect(0);
-    assert_eq!(documents(&api).len(), 2, "within the time to live nothing is asked");
+    assert_eq!(documents(&api).len(), paths.len(), "within the time to live nothing is asked");
     for wipe in ["-w", "--wipe"] {
         let before = documents(&api).len();
         folder.run(&["plan", wipe]).expect(0);
@@ -199,7 +203,8 @@ fn a_refused_login_is_asked_for_by_one_worker_once() {
     let folder = folder_for(&api.url("/api"), "");
     folder.data("students.jsonl", &students(50));
     folder.run(&["send"]).expect(4);
-    assert_eq!(api.lines()[2..], ["POST /api/oauth/token"]);
+    let logins = api.lines().iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(logins, 1, "{:?}", api.lines());
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Tiers: no payload is sent before all that it may refer to has settled.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use lightbeam::sandbox::{Options, Received};
+use serde_json::{Value, json};
 
-use crate::support::{Stage, district, get, number, until};
+use crate::stub::Stub;
+use crate::support::{Folder, Stage, district, get, number, until};
 
 /// When each resource may be created, as the sandbox's own document tells it; what it leaves out comes first.
 fn orders(stage: &Stage) -> BTreeMap<String, u64> {
@@ -75,4 +78,66 @@ fn payloads_of_one_resource_may_refer_to_each_other_in_any_order() {
     let (_, results) = stage.send(&["-s", "assessments,objectiveAssessments"]);
     let counts = &results["resources"]["objectiveAssessments"];
     assert_eq!((number(&counts["records_created"]), number(&counts["records_failed"])), (14, 0), "{counts}");
+}
+
+/// An API that takes a student only when what `needed` names was posted, and until then says `status` and `refusal`. It lets students be
+/// created first, then associations, then lets students be updated, then takes grades.
+fn api_with_updates(needed: &'static str, status: u16, refusal: &'static str) -> (Stub, Folder) {
+    let posted: Mutex<BTreeSet<String>> = Mutex::default();
+    let stub = Stub::new(move |asked| {
+        let entry = |name: &str, order: u32, operation: &str| json!({"resource": format!("/ed-fi/{name}"), "order": order, "operations": [operation]});
+        let body: Value = match asked.line.as_str() {
+            "GET /" => json!({"version": "7.3", "urls": {"dependencies": "http://127.0.0.1/order",
+                "oauth": "http://127.0.0.1/oauth/token", "dataManagementApi": "http://127.0.0.1/data/v3"}}),
+            "GET /order" => json!([
+                entry("students", 1, "Create"),
+                entry("studentSchoolAssociations", 2, "Create"),
+                entry("students", 3, "Update"),
+                entry("grades", 4, "Create")
+            ]),
+            "POST /oauth/token" => json!({"access_token": "t0ken", "expires_in": 1800}),
+            line => {
+                let name = line.rsplit('/').next().unwrap().to_owned();
+                let mut posted = posted.lock().unwrap();
+                if name == "students" && !posted.contains(needed) {
+                    return (status, None, refusal.into());
+                }
+                posted.insert(name);
+                return (201, None, String::new());
+            }
+        };
+        (200, None, body.to_string())
+    });
+    let folder = Folder::new();
+    folder.config(&stub.url("/"), "");
+    for name in ["students", "studentSchoolAssociations", "grades"] {
+        folder.data(&format!("{name}.jsonl"), &[r#"{"a":1}"#.into()]);
+    }
+    (stub, folder)
+}
+
+fn posted(stub: &Stub) -> Vec<String> {
+    let names = stub.lines().into_iter().filter_map(|line| Some(line.strip_prefix("POST /data/v3/ed-fi/")?.to_owned()));
+    names.collect()
+}
+
+#[test]
+fn a_student_that_no_relationship_allows_to_be_updated_is_sent_again_at_the_tier_of_its_update() {
+    let refusal = r#"{"type":"urn:ed-fi:api:security:authorization","detail":"Access could not be authorized.",
+        "errors":["No relationships have been established between the caller and the item."]}"#;
+    let (stub, folder) = api_with_updates("studentSchoolAssociations", 403, refusal);
+    folder.run(&["send"]).expect(0);
+    // At once, when its own tier is done, and before the tier that comes after the order of its update.
+    assert_eq!(posted(&stub), ["students", "students", "studentSchoolAssociations", "students", "grades"]);
+}
+
+#[test]
+fn what_an_older_api_cannot_resolve_is_sent_once_more_after_the_last_tier() {
+    let (stub, folder) = api_with_updates("grades", 400, r#"{"message":"Student reference could not be resolved."}"#);
+    folder.run(&["send"]).expect(0);
+    assert_eq!(posted(&stub).last().unwrap(), "students");
+    let (stub, folder) = api_with_updates("nothing", 400, r#"{"message":"Student reference could not be resolved."}"#);
+    folder.run(&["send"]).expect(3).tells(&["could not be resolved"]);
+    let students = posted(&stub).iter().filter(|name| *name == "students").count();
+    assert_eq!(students, 4, "at once, after its tier, before its update is over, and at the end");
 }

@@ -189,17 +189,17 @@ fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
         known.retain(|_| chance.percent(40));
         let entry = |text: &str| (Digest::of(text.as_bytes()), Entry { at: 50, status: status(&mut chance) });
         let known = known.into_iter().map(entry).collect();
-        let known = Known::new(Arc::new(Table::default().with(known)));
+        let known = Known::new(Arc::new(Table::default().with(known)), None);
         let knowledge = Knowledge { first: 7, known: vec![known] };
         let rules = rules(&mut chance);
 
         let (mut tally, mut lines, mut sent) = (Tally::default(), 0, BTreeSet::new());
-        for _ in 0..chance.below(4) {
+        for number in 0..chance.below(4) as usize {
             let block: Vec<_> = (0..chance.below(6)).map(|_| format!("{}\n", chance.one_of(&texts))).collect();
             lines += block.len() as u64;
             let bytes = block.concat().into_bytes();
             let block = Block { resource: 7, file: file.clone(), first_line: 1, offset: 0, bytes };
-            let (sifted, due) = sift(Piece::Lines(block), &knowledge, &rules);
+            let (sifted, due) = sift(number, Piece::Lines(block), &knowledge, &rules);
             tally.counts.add(&sifted.counts);
             sifted.flaws.into_iter().for_each(|flaw| tally.add(flaw));
             for payload in due {

@@ -1,0 +1,188 @@
+//! What is fetched of a resource until it is complete: a file for each part, so that parts can come in any order and memory holds none of them.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::disk::{self, Disk, System};
+use crate::error::{Context, Error, Result};
+use crate::exit::Exit;
+
+/// The file by which a process has the folder.
+const LOCK: &str = "lock";
+
+/// A hidden folder beside the files that are to be, for one process at a time; with all in it, it is gone when this is.
+pub struct Drafts {
+    folder: PathBuf,
+    /// Held as long as this is.
+    _lock: File,
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It is there now.
+    Written,
+    /// It was there before, the same to the byte.
+    Unchanged,
+    /// Another one is there, and stays.
+    Differs,
+    /// There are no records, and no file.
+    Empty,
+}
+
+impl Drafts {
+    /// Makes the folder of drafts in `target`, which is made too if it is not there. An error (exit 5) if another process has it.
+    pub fn within(target: &Path) -> Result<Drafts> {
+        let cannot = || format!("cannot write to {}", target.display());
+        let folder = target.join(".fetch");
+        fs::create_dir_all(&folder).or_stop(Exit::GivenUp, cannot)?;
+        let lock = File::create(folder.join(LOCK)).or_stop(Exit::GivenUp, cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another fetch is writing to {}", target.display());
+                return Err(Error::new(Exit::Locked, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::new(Exit::GivenUp, cannot()).because(error)),
+        }
+        clear(&folder).or_stop(Exit::GivenUp, cannot)?;
+        Ok(Drafts { folder, _lock: lock })
+    }
+
+    /// The file of a part, to be written from its beginning.
+    pub fn part(&self, resource: usize, part: usize) -> Result<BufWriter<File>> {
+        let path = self.path(resource, part);
+        let file = File::create(&path).or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))?;
+        Ok(BufWriter::new(file))
+    }
+
+    /// Joins the parts of a resource, as many of the first `parts` as there are, and puts them in place. A file that is there and differs is
+    /// replaced only if `force`.
+    pub fn place(&self, resource: usize, parts: usize, path: &Path, force: bool) -> Result<Placed> {
+        let joined = self.folder.join(format!("{resource}"));
+        self.join(resource, parts, &joined)
+            .and_then(|length| self.settle(&joined, length, path, force))
+            .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
+    }
+
+    /// Forgets the parts of a resource.
+    pub fn forget(&self, resource: usize, parts: usize) {
+        (0..parts).for_each(|part| drop(fs::remove_file(self.path(resource, part))));
+    }
+
+    fn join(&self, resource: usize, parts: usize, to: &Path) -> io::Result<u64> {
+        let mut joined = File::create(to)?;
+        let mut length = 0;
+        for part in (0..parts).map(|part| self.path(resource, part)).filter(|path| path.exists()) {
+            length += io::copy(&mut File::open(&part)?, &mut joined)?;
+            fs::remove_file(part)?;
+        }
+        joined.sync_all()?;
+        Ok(length)
+    }
+
+    fn settle(&self, joined: &Path, length: u64, path: &Path, force: bool) -> io::Result<Placed> {
+        let placed = match path.exists() {
+            true if is_same(joined, path)? => Placed::Unchanged,
+            true if !force => Placed::Differs,
+            false if length == 0 => Placed::Empty,
+            _ => {
+                fs::rename(joined, path)?;
+                System.sync_folder(disk::folder_of(path))?;
+                return Ok(Placed::Written);
+            }
+        };
+        fs::remove_file(joined)?;
+        Ok(placed)
+    }
+
+    fn path(&self, resource: usize, part: usize) -> PathBuf {
+        self.folder.join(format!("{resource}-{part}"))
+    }
+}
+
+impl Drop for Drafts {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Hands the last bytes over to the system, which a file that is merely dropped may fail to do without a word.
+pub fn close(mut part: BufWriter<File>) -> Result<()> {
+    part.flush().or_stop(Exit::GivenUp, || "cannot write what was fetched".into())
+}
+
+/// Removes what a process left that was killed.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    if !other.is_file() || fs::metadata(one)?.len() != fs::metadata(other)?.len() {
+        return Ok(false);
+    }
+    let (one, other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    for (a, b) in one.bytes().zip(other.bytes()) {
+        if a? != b? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(name: &str) -> (PathBuf, Drafts) {
+        let folder = std::env::temp_dir().join(format!("lightbeam-draft-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let drafts = Drafts::within(&folder).unwrap();
+        (folder, drafts)
+    }
+
+    fn write(drafts: &Drafts, part: usize, text: &str) {
+        let mut file = drafts.part(7, part).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        close(file).unwrap();
+    }
+
+    #[test]
+    fn parts_are_joined_in_their_order_and_nothing_else_is_left_behind() {
+        let (folder, drafts) = stage("joined");
+        let path = folder.join("students.jsonl");
+        write(&drafts, 3, "c\n");
+        write(&drafts, 1, "a\n");
+        write(&drafts, 2, "");
+        assert_eq!(drafts.place(7, 4, &path, false).unwrap(), Placed::Written);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\nc\n");
+        drop(drafts);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_differs_stays_unless_it_is_forced_away() {
+        let (folder, drafts) = stage("differs");
+        let path = folder.join("students.jsonl");
+        let place = |text: &str, force| {
+            write(&drafts, 0, text);
+            (drafts.place(7, 1, &path, force).unwrap(), fs::read_to_string(&path).unwrap_or_default())
+        };
+        assert_eq!(place("", false), (Placed::Empty, String::new()));
+        assert_eq!(place("a\n", false), (Placed::Written, "a\n".into()));
+        assert_eq!(place("a\n", false), (Placed::Unchanged, "a\n".into()));
+        assert_eq!(place("b\n", false), (Placed::Differs, "a\n".into()));
+        assert_eq!(place("", false), (Placed::Differs, "a\n".into()));
+        assert_eq!(place("b\n", true), (Placed::Written, "b\n".into()));
+        drop(drafts);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

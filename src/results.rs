@@ -1,0 +1,73 @@
+//! What the results file of every command has in common, and why a run ended early.
+
+use std::sync::OnceLock;
+
+use jiff::Zoned;
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+
+/// Why a run ended before all was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The exit code that tells it.
+    pub exit: Exit,
+    /// The reason in a sentence.
+    pub why: String,
+}
+
+impl Stopped {
+    /// An error stops it.
+    pub fn for_error(error: &Error) -> Stopped {
+        Stopped { exit: error.exit(), why: error.to_string() }
+    }
+
+    /// Why a run ended early: what stopped it first, else that somebody wanted it to.
+    pub fn by(stop: OnceLock<Stopped>, interrupt: &Interrupt) -> Option<Stopped> {
+        stop.into_inner().or_else(|| {
+            let exit = interrupt.asked()?;
+            let why = if exit == Exit::Terminated { "terminated (SIGTERM)" } else { "interrupted (ctrl-c)" };
+            Some(Stopped { exit, why: why.into() })
+        })
+    }
+}
+
+/// The results file of any command: when it ran, of what, how it ended, and what it tells of each resource; `own` is what it tells besides.
+pub fn results(
+    config: &Config,
+    command: &str,
+    (started, completed): (&Zoned, &Zoned),
+    resources: Map<String, Value>,
+    own: Map<String, Value>,
+    (exit, stopped): (Exit, Option<&Stopped>),
+) -> Value {
+    let stamp = |time: &Zoned| time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+    let mut results = json!({
+        "started_at": stamp(started),
+        "working_dir": std::env::current_dir().unwrap_or_default().display().to_string(),
+        "config_file": config.file.display().to_string(),
+        "data_dir": config.data_dir.display().to_string(),
+        "api_url": config.api.base_url,
+        "namespace": config.namespace,
+        "namespace_overrides": config.namespace_overrides,
+        "command": command,
+        "completed_at": stamp(completed),
+        "runtime_sec": seconds(started, completed),
+        "resources": resources,
+    });
+    if let Value::Object(results) = &mut results {
+        results.extend(own);
+        results.insert("exit_code".into(), exit.code().into());
+        results.insert("stopped".into(), json!(stopped.map(|s| &s.why)));
+        results.insert("lightbeam_version".into(), env!("CARGO_PKG_VERSION").into());
+    }
+    results
+}
+
+/// From one time to another, in seconds.
+pub fn seconds(started: &Zoned, completed: &Zoned) -> f64 {
+    (completed.timestamp() - started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0)
+}
