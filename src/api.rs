@@ -250,6 +250,7 @@ mod tests {
             metadata_file: None,
             count_separator: "\t".into(),
             page_size: 100,
+            force_delete: false,
             log_level: Level::Info,
             show_stacktrace: false,
         }

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::config::Request;
+use crate::delete::erasure::Deed;
 use crate::selector::Selector;
 
 pub use parse::parse;
@@ -35,6 +36,10 @@ pub enum Command {
     Count(Run),
     /// Fetch records.
     Fetch(Run, FetchArgs),
+    /// Delete the records of payloads.
+    Delete(Run, DeleteArgs),
+    /// Delete all records.
+    Truncate(Run, DeleteArgs),
     /// Make templates for earthmover.
     Create(Run),
     /// Be an Ed-Fi API.
@@ -85,6 +90,15 @@ pub struct FetchArgs {
     pub sendable: bool,
     /// Only what has this change version or a later one.
     pub since: Option<u64>,
+}
+
+/// What `delete` and `truncate` are told besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteArgs {
+    /// Do it without asking.
+    pub yes: bool,
+    /// Whether to do it at all.
+    pub deed: Deed,
 }
 
 /// What a command tells while it runs.
@@ -158,6 +172,7 @@ pub enum Shape {
 struct Parsed {
     run: Run,
     fetch: FetchArgs,
+    delete: DeleteArgs,
     sandbox: SandboxArgs,
     /// What [`options::CommandInfo::operands`] asks for, without the words that are always the same.
     operands: Vec<OsString>,

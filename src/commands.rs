@@ -2,6 +2,7 @@
 
 pub mod count;
 pub mod create;
+pub mod delete;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod fetch;
@@ -11,6 +12,7 @@ pub mod prepare;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod send;
+pub mod truncate;
 
 use std::io::Write;
 use std::path::Path;
@@ -19,8 +21,9 @@ use jiff::Zoned;
 
 use self::count::Census;
 use crate::api::cache;
-use crate::cli::{Command, FetchArgs, LogFormat, Output, Run};
+use crate::cli::{Command, DeleteArgs, FetchArgs, LogFormat, Output, Run};
 use crate::config::{self, Config, Level};
+use crate::delete::erasure::Erasure;
 use crate::disk::{self, Readers};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -40,6 +43,10 @@ pub fn run(command: Command) -> Exit {
         Command::Plan(run) => configured(&run, plan),
         Command::Count(run) => configured(&run, count),
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
+        Command::Delete(run, args) => configured(&run, |run, config, terminal| delete(run, &args, config, terminal)),
+        Command::Truncate(run, args) => {
+            configured(&run, |run, config, terminal| truncate(run, &args, config, terminal))
+        }
         Command::Create(run) => configured(&run, create),
         Command::SaveMetadata { run, file } => {
             configured(&run, |run, config, terminal| save(run, &file, config, terminal))
@@ -179,6 +186,37 @@ fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) 
     let exit = fetched.exit(run.partial_ok);
     let results = fetched.to_json(config, exit);
     tell_result(run, &results, || fetched.to_text());
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+fn delete(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let erasure = delete::run(config, run, args, terminal, &interrupt);
+    erased(erasure, "delete", started, run, config, terminal)
+}
+
+fn truncate(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let erasure = truncate::run(config, run, args, terminal, &interrupt);
+    erased(erasure, "truncate", started, run, config, terminal)
+}
+
+/// Tells how a delete or truncate ended.
+fn erased(
+    erasure: Result<Erasure>,
+    command: &'static str,
+    started: Zoned,
+    run: &Run,
+    config: &Config,
+    terminal: &mut Terminal,
+) -> Result<Exit> {
+    let nothing = |stopped| Erasure::of_nothing(command, started, stopped);
+    let erasure = or_nothing(erasure, config, terminal, nothing)?;
+    let exit = erasure.exit(run.partial_ok);
+    let results = erasure.to_json(config, exit);
+    tell_result(run, &results, || erasure.to_text());
     write_results_if_wanted(run, &results)?;
     Ok(exit)
 }

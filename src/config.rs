@@ -105,6 +105,8 @@ pub struct Config {
     pub count_separator: String,
     /// Records in each page that `fetch` asks for.
     pub page_size: u32,
+    /// Delete without asking.
+    pub force_delete: bool,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// Print the whole chain of causes of an error.

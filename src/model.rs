@@ -18,7 +18,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 use serde_json::Value;
 
-pub use key::{Parameter, Path};
+pub use key::{Parameter, Path, text};
 pub use natural::{Natural, NaturalKey};
 pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
 pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};

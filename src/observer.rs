@@ -22,6 +22,10 @@ pub enum Work {
     Send,
     /// It fetches records, resource after resource.
     Fetch,
+    /// It looks for the records of payloads, tier after tier.
+    Search,
+    /// It deletes records, tier after tier.
+    Delete,
 }
 
 impl Work {
@@ -30,6 +34,8 @@ impl Work {
         match self {
             Work::Send => ("tier", "payloads"),
             Work::Fetch => ("resource", "records"),
+            Work::Search => ("tier", "payloads looked up"),
+            Work::Delete => ("tier", "records"),
         }
     }
 }

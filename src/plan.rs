@@ -79,10 +79,11 @@ impl Catalog {
     }
 
     /// The selected resources, in the order in which they are created.
-    pub fn selected(&self, selector: &Selector) -> Vec<Resource> {
-        let mut turns: Vec<_> = self.0.values().filter(|turn| selector.matches(turn.resource.name())).collect();
+    pub fn selected(&self, selector: &Selector) -> Vec<Turn> {
+        let selected = self.0.values().filter(|turn| selector.matches(turn.resource.name()));
+        let mut turns: Vec<_> = selected.cloned().collect();
         turns.sort_by_key(|turn| turn.create);
-        turns.into_iter().map(|turn| turn.resource.clone()).collect()
+        turns
     }
 
     /// Every name, as the API spells it.

@@ -114,32 +114,16 @@ impl Summary {
     }
 
     fn reasons(&self) -> String {
-        let mut all: Vec<(&Resource, &Reason, &Places)> = Vec::new();
-        for (resource, tally) in &self.resources {
-            all.extend(tally.failures.iter().map(|(reason, places)| (resource, reason, places)));
-        }
-        if all.is_empty() {
-            return String::new();
-        }
-        all.sort_by_cached_key(|(resource, reason, places)| {
-            (std::cmp::Reverse(occurrences(places)), *resource, *reason)
-        });
-        let mut text = String::from("\nWhy payloads did not arrive, most frequent first:\n");
-        for (resource, reason, places) in all.iter().take(TOP_REASONS) {
-            let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
-            let (file, line) = first(places).unwrap_or((Path::new(""), 0));
-            let count = text::count(occurrences(places));
-            text.push_str(&format!("{count:>7}  {}{status}, first at {}:{line}\n", resource.name(), file.display()));
-            text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));
-        }
-        if all.len() > TOP_REASONS {
-            text.push_str(&format!(
-                "{:>7}  and {} more\n",
-                "",
-                text::counted((all.len() - TOP_REASONS) as u64, "reason")
-            ));
-        }
-        text
+        let of = |(resource, tally): &'_ (Resource, Tally)| {
+            let reason = |(reason, places): (&Reason, &Places)| Trouble {
+                resource: resource.clone(),
+                reason: reason.clone(),
+                count: occurrences(places),
+                first: first(places).map(|(file, line)| (file.into(), line)),
+            };
+            tally.failures.iter().map(reason).collect::<Vec<_>>()
+        };
+        reasons("Why payloads did not arrive", self.resources.iter().flat_map(of).collect())
     }
 
     fn closing_lines(&self) -> Vec<String> {
@@ -250,6 +234,39 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
         ("lines_blank", counts.blank),
     ];
     all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
+}
+
+/// A reason for failures of one resource.
+pub struct Trouble {
+    /// Of which resource.
+    pub resource: Resource,
+    /// What the API or lightbeam said.
+    pub reason: Reason,
+    /// How often.
+    pub count: u64,
+    /// The first file and line, if it was said of lines.
+    pub first: Option<(PathBuf, u64)>,
+}
+
+/// The most frequent reasons, within 80 columns, below a title; nothing if there are none.
+pub fn reasons(title: &str, mut all: Vec<Trouble>) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    all.sort_by(|a, b| (b.count, &a.resource, &a.reason).cmp(&(a.count, &b.resource, &b.reason)));
+    let mut text = format!("\n{title}, most frequent first:\n");
+    for Trouble { resource, reason, count, first } in all.iter().take(TOP_REASONS) {
+        let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
+        let first = first.as_ref().map(|(file, line)| format!(", first at {}:{line}", file.display()));
+        let (count, first) = (text::count(*count), first.unwrap_or_default());
+        text.push_str(&format!("{count:>7}  {}{status}{first}\n", resource.name()));
+        text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));
+    }
+    if all.len() > TOP_REASONS {
+        let more = text::counted((all.len() - TOP_REASONS) as u64, "reason");
+        text.push_str(&format!("{:>7}  and {more} more\n", ""));
+    }
+    text
 }
 
 fn occurrences(places: &Places) -> u64 {

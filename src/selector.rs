@@ -28,6 +28,11 @@ impl Selector {
         (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
     }
 
+    /// Whether it says what is meant, if only `*`, and not just what is not.
+    pub fn names_something(&self) -> bool {
+        !self.include.is_empty()
+    }
+
     /// The patterns, as written, that match none of the `known` names.
     pub fn unknown<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
         let known: Vec<String> = known.into_iter().map(str::to_lowercase).collect();

@@ -226,8 +226,8 @@ pub fn is_exposed(url: &Uri) -> bool {
     url.scheme_str() != Some("https") && !is_loopback(url)
 }
 
-/// Whether no proxy can lead to the host of this URL.
-fn is_loopback(url: &Uri) -> bool {
+/// Whether the host of this URL is this machine, to which no proxy leads.
+pub fn is_loopback(url: &Uri) -> bool {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -65,6 +65,8 @@ pub enum Id {
     Output,
     Sendable,
     Since,
+    Yes,
+    DryRun,
 }
 
 /// What follows an option.
@@ -137,6 +139,25 @@ pub const COMMANDS: &[CommandInfo] = &[
         make: |parsed| Ok(Command::Fetch(parsed.run, parsed.fetch)),
     },
     CommandInfo {
+        name: "delete",
+        operands: &[],
+        takes_config: true,
+        summary: "delete the records of the payloads in data_dir",
+        about: "Looks up the record of each payload by its natural key, shows what is there, asks, and deletes it, those \
+                records first that refer to others. Payloads whose records are gone are due again for send.",
+        make: |parsed| Ok(Command::Delete(parsed.run, parsed.delete)),
+    },
+    CommandInfo {
+        name: "truncate",
+        operands: &[],
+        takes_config: true,
+        summary: "delete all records of resources",
+        about: "Deletes every record of the selected resources, whoever sent it, those first that refer to others. To \
+                confirm, the number of records is to be typed; or --yes and a selector are given, and force_delete is \
+                true unless the API is on this machine.",
+        make: |parsed| Ok(Command::Truncate(parsed.run, parsed.delete)),
+    },
+    CommandInfo {
         name: "metadata",
         operands: &["save", "FILE"],
         takes_config: true,
@@ -182,7 +203,7 @@ pub const COMMANDS: &[CommandInfo] = &[
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 4] = ["validate", "validate+send", "delete", "truncate"];
+pub const LATER: [&str; 2] = ["validate", "validate+send"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -213,15 +234,17 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create"];
-const SELECTING: &[&str] = &["send", "plan", "count", "fetch", "create"];
+const ALL: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create"];
+const SELECTING: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "create"];
 const WITH_FILES: &[&str] = &["send", "plan"];
+const READING: &[&str] = &["send", "plan", "delete"];
 const FORCED: &[&str] = &["send", "plan", "fetch"];
-const ASKING: &[&str] = &["send", "count", "fetch"];
+const ASKING: &[&str] = &["send", "count", "fetch", "delete", "truncate"];
 const SEND: &[&str] = &["send"];
 const FETCH: &[&str] = &["fetch"];
-const TELLING: &[&str] = &["send", "plan", "count", "fetch", "metadata", "create", "demo"];
+const DELETING: &[&str] = &["delete", "truncate"];
+const TELLING: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create", "demo"];
 const OFFLINE: &[&str] = &["send", "plan", "sandbox"];
 const SANDBOX: &[&str] = &["sandbox"];
 
@@ -255,8 +278,8 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first."),
 
-    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_FILES,
-        "Send the files in DIR, not those in data_dir."),
+    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), READING,
+        "Read the files in DIR, not those in data_dir."),
     opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SEND,
         "Keep refused payloads and their reasons in DIR, not below state_dir."),
     opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), ASKING,
@@ -278,6 +301,11 @@ static OPTIONS: &[Opt] = &[
         "Leave out what the API added (id, _etag, _lastModifiedDate, link), so that the records can be sent."),
     opt(Id::Since, &[], &["since"], Takes::One("VERSION"), FETCH,
         "Only what changed from this change version on; the results tell the next one."),
+
+    opt(Id::Yes, &[], &["yes"], Takes::Nothing, DELETING,
+        "Delete without asking; truncate also needs a selector, and `force_delete: true` unless the API is on this machine."),
+    opt(Id::DryRun, &[], &["dry-run"], Takes::Nothing, DELETING,
+        "Show what would be deleted, and delete nothing."),
 
     opt(Id::LogFormat, &[], &["log-format"], Takes::One("text|json"), TELLING,
         "How lines of the log are written; text unless told."),

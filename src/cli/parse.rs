@@ -10,6 +10,7 @@ use super::options::{COMMANDS, CommandInfo, Id, LATER, Opt, Takes, command, opti
 use super::values::Raw;
 use super::{Command, Parsed, help};
 use crate::config::{Assignment, Params};
+use crate::delete::erasure::Deed;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::selector::Selector;
@@ -257,6 +258,8 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Output => fetch.output = path(),
             Id::Sendable => fetch.sendable = true,
             Id::Since => fetch.since = Some(raw.count(0..=u64::MAX)?),
+            Id::Yes => parsed.delete.yes = true,
+            Id::DryRun => parsed.delete.deed = Deed::DryRun,
         }
     }
     parsed.run.selection = Selector::new(Some(&include.join(",")), Some(&exclude.join(",")));

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 
 use jiff::Zoned;
+use rayon::ThreadPool;
 use serde_json::{Map, Value, json};
 
 use super::prepare::choose;
@@ -44,8 +45,22 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
         Ok(Pages { api, url, filters: Vec::new(), size: 0, partitions: false })
     };
     let pages = chosen.resources.iter().map(pages).collect::<Result<Vec<_>>>()?;
-    let mut counts: Vec<Option<Got<u64>>> = vec![None; pages.len()];
     let stop = OnceLock::new();
+    let counts = totals(&pages, &pool, &stop, observer, interrupt)?;
+    let stopped = Stopped::by(stop, interrupt);
+    let names = chosen.resources.iter().map(|(resource, _)| resource.clone());
+    Ok(Census { started, completed: Zoned::now(), resources: names.zip(counts).collect(), stopped })
+}
+
+/// How many records there are of each resource, or why that is not known; `None`: the run stopped before its turn. All ask one API.
+pub fn totals(
+    pages: &[Pages],
+    pool: &ThreadPool,
+    stop: &OnceLock<Stopped>,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Vec<Option<Got<u64>>>> {
+    let mut counts: Vec<Option<Got<u64>>> = vec![None; pages.len()];
     let count = |number: usize| {
         if stop.get().is_some() || interrupt.asked().is_some() {
             return (None, Vec::<Infallible>::new());
@@ -54,14 +69,15 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
         (counted.ok().map(|counted| (number, counted)), Vec::new())
     };
     let never = |nothing: Infallible, _: &dyn Fn((usize, Got<u64>))| match nothing {};
-    pool::run(&pool, 0..pages.len(), count, never, |news| {
+    pool::run(pool, 0..pages.len(), count, never, |news| {
         news.into_iter().for_each(|(number, counted)| counts[number] = Some(counted));
-        api.warnings().iter().chain(&api.waits()).for_each(|text| observer.log(Level::Warning, text));
+        pages.iter().take(1).for_each(|pages| {
+            let told = pages.api.warnings().into_iter().chain(pages.api.waits());
+            told.for_each(|text| observer.log(Level::Warning, &text));
+        });
     })
     .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
-    let stopped = Stopped::by(stop, interrupt);
-    let names = chosen.resources.iter().map(|(resource, _)| resource.clone());
-    Ok(Census { started, completed: Zoned::now(), resources: names.zip(counts).collect(), stopped })
+    Ok(counts)
 }
 
 impl Census {

@@ -54,6 +54,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
         page_size: settings.need("fetch.page_size")?,
+        force_delete: settings.need("force_delete")?,
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
     })

@@ -7,6 +7,7 @@
 //! `balanceSheetCode`; `responsibilitySchoolReference.schoolId`: `responsibilitySchoolId`). Where several members share a
 //! parameter, the API unifies them: they must be equal.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,6 +60,16 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("$")?;
         self.0.iter().try_for_each(|name| write!(f, ".{name}"))
+    }
+}
+
+/// A value of a key as text, which is how queries have it and how keys are compared; `None` if it is no scalar.
+pub fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::Bool(truth) => Some(truth.to_string().into()),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use fxhash::FxHasher;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::Definition;
+use super::{Definition, text};
 
 /// The hash of a natural key. Two keys of a load of ten million share one in one of 400,000 loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,12 +131,7 @@ fn follow<'v>(value: &'v Value, way: &[Step], found: &mut Vec<&'v Value>) {
 fn referred(reference: &Value, members: &[Arc<str>]) -> Option<NaturalKey> {
     let mut parts = Parts::of(members.len());
     for (part, member) in members.iter().enumerate() {
-        match reference.get(&**member)? {
-            Value::String(text) => parts.set(part, text),
-            Value::Number(number) => parts.set(part, &number.to_string()),
-            Value::Bool(truth) => parts.set(part, &truth.to_string()),
-            _ => return None,
-        }
+        parts.set(part, &text(reference.get(&**member)?)?);
     }
     parts.key()
 }

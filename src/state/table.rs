@@ -15,6 +15,8 @@ pub struct Entry {
 impl Entry {
     /// The status of a payload that is due whatever came before.
     pub const NO_ANSWER: u16 = 0;
+    /// The status of a payload of which nothing is to be known any more. News may have it; no table keeps it.
+    pub const GONE: u16 = u16::MAX;
 
     /// Whether the API took the payload.
     pub fn accepted(&self) -> bool {
@@ -74,7 +76,7 @@ impl Table {
         Some(Entry { at: self.ats[row], status: self.statuses[row] })
     }
 
-    /// This table with news added; of several entries for one payload the last one counts.
+    /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none.
     pub fn with(self, mut news: Vec<(Digest, Entry)>) -> Table {
         // A stable sort keeps what came later behind what came first.
         news.sort_by_key(|(digest, _)| *digest);
@@ -104,8 +106,21 @@ impl Table {
         merged.digests.extend_from_slice(&self.digests[old..]);
         merged.ats.extend_from_slice(&self.ats[old..]);
         merged.statuses.extend_from_slice(&self.statuses[old..]);
+        merged.forget();
         merged.index();
         merged
+    }
+
+    /// Takes out what is gone.
+    fn forget(&mut self) {
+        if !self.statuses.contains(&Entry::GONE) {
+            return;
+        }
+        let mut stays = self.statuses.iter().map(|status| *status != Entry::GONE);
+        self.digests.retain(|_| stays.next().unwrap_or(true));
+        let mut stays = self.statuses.iter().map(|status| *status != Entry::GONE);
+        self.ats.retain(|_| stays.next().unwrap_or(true));
+        self.statuses.retain(|status| *status != Entry::GONE);
     }
 
     fn push(&mut self, digest: Digest, entry: Entry) {
@@ -164,6 +179,15 @@ mod tests {
         let table = table.with(vec![(digest(2), entry(409)), (digest(3), entry(201))]);
         let statuses: Vec<_> = [1, 2, 3].iter().map(|&i| table.get(&digest(i)).unwrap().status).collect();
         assert_eq!(statuses, [200, 409, 201]);
+    }
+
+    #[test]
+    fn what_is_gone_leaves_no_entry_and_may_come_back() {
+        let table = Table::default().with((0..100).map(|i| (digest(i), entry(201))).collect());
+        let table = table.with((0..50).map(|i| (digest(i), entry(Entry::GONE))).collect());
+        assert_eq!((table.len(), table.get(&digest(7)), table.get(&digest(70))), (50, None, Some(entry(201))));
+        let table = table.with(vec![(digest(7), entry(Entry::GONE)), (digest(7), entry(200))]);
+        assert_eq!((table.len(), table.get(&digest(7))), (51, Some(entry(200))));
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! `lightbeam delete`: the records of the payloads in `data_dir`, those first that refer to others.
+
+use std::sync::OnceLock;
+
+use jiff::Zoned;
+
+use super::prepare::prepare;
+use crate::check::Checkers;
+use crate::cli::{DeleteArgs, Run};
+use crate::config::{Config, Level};
+use crate::confirm::Consent;
+use crate::delete::account::{Account, Fate};
+use crate::delete::erasure::{Deed, Erasure};
+use crate::delete::find::Finder;
+use crate::delete::memory::Memory;
+use crate::delete::search::{Findings, search};
+use crate::delete::{Deletion, Desk, Route};
+use crate::disk::System;
+use crate::door::Door;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::observer::{Observer, Progress, Work};
+use crate::plan::Job;
+use crate::pool;
+use crate::results::Stopped;
+use crate::state::History;
+
+/// Deletes the records of the selected resources' payloads. An `Err` tells of a run that could not begin or was not confirmed.
+pub fn run(
+    config: &Config,
+    run: &Run,
+    args: &DeleteArgs,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Erasure> {
+    let started = Zoned::now();
+    let consent = match args.deed {
+        Deed::Delete => Consent::to_delete(args.yes, config.force_delete)?,
+        Deed::DryRun => Consent::Given,
+    };
+    let prepared = prepare(config, &run.selection, observer, interrupt)?;
+    let (api, plan) = (&prepared.api, &prepared.plan);
+    api.check_privacy()?;
+    let target = api.urls().data.clone();
+    let mut warn = |text: String| observer.log(Level::Warning, &text);
+    let history = match args.deed {
+        Deed::Delete => Some(History::open(Box::new(System), &config.state_dir, &target, &mut warn)?),
+        Deed::DryRun => None,
+    };
+    let definition = |job: &Job| prepared.model.as_ref()?.get(&job.turn.resource);
+    let checkers = Checkers::new(plan.jobs().filter_map(definition));
+    let finder = |job: &Job| Finder::of(definition(job)?, checkers.get(&job.turn.resource)?);
+    let finders: Vec<_> = plan.jobs().map(finder).collect();
+    let mut routes = Vec::new();
+    for job in plan.jobs() {
+        let resource = job.turn.resource.clone();
+        routes.push(Route { url: api.urls().of(&resource)?, resource, door: Door::default() });
+    }
+    let pool = pool::workers(config.connection.pool_size)?;
+    let deletion = Deletion { api, routes, pool: &pool, interrupt, stop: OnceLock::new() };
+    let progress = Progress { work: Work::Search, tiers: plan.tiers.len(), ..Progress::default() };
+    let accounts = vec![Account::default(); deletion.routes.len()];
+    let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
+    let findings = search(&deletion, plan, &finders, &mut desk)?;
+    desk.observer.finished();
+    let stopped_early = deletion.stopped();
+    let erasure = |desk: &Desk, stop, started: &Zoned| {
+        let names = plan.jobs().map(|job| job.turn.resource.clone());
+        let mut resources: Vec<_> = names.zip(desk.accounts.iter().cloned()).collect();
+        resources.reverse();
+        let (command, completed, deed) = ("delete", Zoned::now(), args.deed);
+        let stopped = Stopped::by(stop, interrupt);
+        Erasure { command, target: Some(target.clone()), deed, started: started.clone(), completed, resources, stopped }
+    };
+    if let (Some(history), false) = (history, stopped_early) {
+        let there: u64 = desk.accounts.iter().map(|account| account.there).sum();
+        if there > 0 {
+            consent.obtain(&erasure(&desk, OnceLock::new(), &started).question(), "yes")?;
+        }
+        let memory = Memory::of(history);
+        if let Err(error) = delete(&deletion, findings, memory, &mut desk) {
+            deletion.stop_for(&error);
+        }
+        desk.observer.finished();
+    }
+    Ok(erasure(&desk, deletion.stop, &started))
+}
+
+/// Deletes what was found, the last tier first.
+fn delete(deletion: &Deletion, findings: Findings, mut memory: Memory, desk: &mut Desk) -> Result<()> {
+    for (number, digest) in findings.gone {
+        let resource = &deletion.routes[number].resource;
+        memory.before(number, resource)?;
+        memory.settled(number, resource, [digest], &Fate::Gone);
+    }
+    let total = findings.doomed.iter().map(|tier| tier.len() as u64).sum();
+    let tiers = findings.doomed.len();
+    desk.progress = Progress { work: Work::Delete, tiers, total, ..Progress::default() };
+    let mut parked = Vec::new();
+    for (number, doomed) in findings.doomed.into_iter().rev().enumerate() {
+        desk.progress.tier = number + 1;
+        parked.extend(deletion.tier(doomed, &mut memory, desk)?);
+    }
+    deletion.finish(parked, &mut memory, desk)
+}

@@ -1,0 +1,109 @@
+//! Whether records may be deleted: what somebody has to type or to say beforehand.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use crate::error::{Error, Result};
+use crate::text;
+
+/// What was said before the run began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// It was given; nobody is asked.
+    Given,
+    /// It is to be asked for.
+    Asked,
+}
+
+impl Consent {
+    /// To delete what payloads name: `--yes` or `force_delete` suffices.
+    pub fn to_delete(yes: bool, force_delete: bool) -> Result<Consent> {
+        let how = "give --yes, or set force_delete to true";
+        if yes || force_delete { Ok(Consent::Given) } else { Consent::at_terminal(how) }
+    }
+
+    /// To delete all records of resources. As no files say which, more has to come together: `--yes` for this one run, a selector, which
+    /// may be `*`, and, where the target is another machine, `force_delete` in the configuration, which tells that it may be emptied at all.
+    pub fn to_truncate(yes: bool, force_delete: bool, selected: bool, is_loopback: bool) -> Result<Consent> {
+        match (yes, selected, force_delete || is_loopback) {
+            (true, true, true) => Ok(Consent::Given),
+            (true, false, _) => {
+                Err(Error::usage("--yes needs a selector: name resources with -s, all of them with -s '*'"))
+            }
+            (true, true, false) => Err(Error::usage(
+                "--yes is not enough to empty resources of another machine: set force_delete to true as well, or leave \
+                 --yes out and type the number of records",
+            )),
+            (false, ..) => Consent::at_terminal("give --yes and a selector, and set force_delete to true"),
+        }
+    }
+
+    fn at_terminal(how: &str) -> Result<Consent> {
+        match std::io::stdin().is_terminal() {
+            true => Ok(Consent::Asked),
+            false => Err(Error::usage(format!(
+                "there is no terminal to confirm at, so nothing is deleted: {how}; --dry-run shows what would go"
+            ))),
+        }
+    }
+
+    /// Returns if `question` is answered with `wanted`, or need not be asked.
+    pub fn obtain(self, question: &str, wanted: &str) -> Result<()> {
+        match self {
+            Consent::Given => Ok(()),
+            Consent::Asked => {
+                // Whoever cannot read the question will not type the answer.
+                let _ = write!(std::io::stderr().lock(), "{question}\nType {wanted} to go on: ");
+                answered(wanted, std::io::stdin().lock())
+            }
+        }
+    }
+}
+
+/// Reads a line, which must be `wanted` but for white space around it and commas in numbers.
+fn answered(wanted: &str, mut input: impl BufRead) -> Result<()> {
+    let mut line = String::new();
+    let read = input.read_line(&mut line);
+    let plain = |text: &str| text.trim().replace(',', "");
+    match read.is_ok() && plain(&line) == plain(wanted) {
+        true => Ok(()),
+        false => Err(Error::usage("not confirmed: nothing was deleted")),
+    }
+}
+
+/// What has to be typed to empty resources: the number of their records, and that it is all resources if none was selected.
+pub fn wanted(records: u64, selected: bool) -> String {
+    match selected {
+        true => text::count(records),
+        false => format!("{} of all resources", text::count(records)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_asked_for_confirms() {
+        for line in ["yes\n", " yes \r\n", "yes"] {
+            answered("yes", line.as_bytes()).unwrap();
+        }
+        for line in ["", "y\n", "YES\n", "no\nyes\n", "\n"] {
+            assert_eq!(answered("yes", line.as_bytes()).unwrap_err().exit().code(), 2, "{line:?}");
+        }
+        for line in ["1234\n", "1,234\n"] {
+            answered(&wanted(1_234, true), line.as_bytes()).unwrap();
+            answered(&wanted(1_234, false), line.as_bytes()).unwrap_err();
+        }
+        answered(&wanted(1_234, false), "1234 of all resources\n".as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn emptying_resources_takes_more_than_one_word() {
+        let given = |yes, force, selected, loopback| Consent::to_truncate(yes, force, selected, loopback).ok();
+        assert_eq!(given(true, false, true, true), Some(Consent::Given));
+        assert_eq!(given(true, true, true, false), Some(Consent::Given));
+        assert_eq!(given(true, false, true, false), None, "another machine");
+        assert_eq!(given(true, true, false, true), None, "no selector");
+        assert_ne!(given(false, true, true, true), Some(Consent::Given), "force_delete alone");
+    }
+}

@@ -1,0 +1,131 @@
+//! Looks up the records of all payloads, before any is deleted.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::account::Fate;
+use super::find::Finder;
+use super::{Deletion, Desk, Doomed, bug};
+use crate::api::send::Settled;
+use crate::api::urls;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::outcome::{Outcome, Place, Reason, Verdict};
+use crate::payload::Payload;
+use crate::plan::Plan;
+use crate::pool;
+use crate::sift::{Knowledge, Known, Sifted, sift};
+use crate::state::resend::Resend;
+
+/// What was found.
+#[derive(Default)]
+pub struct Findings {
+    /// Tier by tier of the plan, what is there.
+    pub doomed: Vec<Vec<Doomed>>,
+    /// The payloads whose records are gone already, each with the number of its resource.
+    pub gone: Vec<(usize, Digest)>,
+}
+
+enum News {
+    Sifted(Sifted),
+    There(Doomed),
+    Ended(Outcome, Fate),
+}
+
+/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job without one is refused.
+pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk: &mut Desk) -> Result<Findings> {
+    let mut findings = Findings::default();
+    for (number, tier) in plan.tiers.iter().enumerate() {
+        desk.progress.tier = number + 1;
+        // Whatever history knows: a payload is to be deleted if its record is there.
+        let known = tier.jobs.iter().map(|_| Known::new(Arc::default(), None)).collect();
+        let knowledge = Knowledge { first: tier.first, known };
+        let look = |(number, piece)| {
+            let (sifted, due) = sift(number, piece, &knowledge, &Resend::default());
+            (Some(News::Sifted(sifted)), due)
+        };
+        let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, &payload));
+        let mut there = Vec::new();
+        pool::run(deletion.pool, tier.pieces(), look, find, |news| {
+            for news in news {
+                match news {
+                    News::Sifted(sifted) => {
+                        let resource = &deletion.routes[sifted.resource].resource;
+                        desk.progress.resource = resource.name().into();
+                        desk.progress.total += sifted.counts.payloads() - sifted.counts.duplicates;
+                        desk.accounts[sifted.resource].lines.add(&sifted.counts);
+                        sifted.flaws.into_iter().for_each(|flaw| enter_flaw(flaw, desk));
+                    }
+                    News::There(doomed) => {
+                        desk.progress.settled += 1;
+                        desk.accounts[doomed.resource].there += 1;
+                        there.push(doomed);
+                    }
+                    News::Ended(outcome, fate) => {
+                        desk.enter(outcome.resource, &fate, Some(&outcome.place));
+                        if fate == Fate::Gone {
+                            findings.gone.extend(outcome.digest.map(|digest| (outcome.resource, digest)));
+                        }
+                    }
+                }
+            }
+            desk.tell(deletion);
+        })
+        .map_err(bug)?;
+        findings.doomed.push(there);
+    }
+    Ok(findings)
+}
+
+fn enter_flaw(flaw: Outcome, desk: &mut Desk) {
+    if let Verdict::Refused(reason) = flaw.verdict {
+        desk.enter(flaw.resource, &Fate::Refused(reason), Some(&flaw.place));
+    }
+}
+
+fn look_up(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> News {
+    let outcome = payload.outcome(Verdict::Untried);
+    match found(deletion, finders, payload) {
+        Ok(Some(id)) => {
+            let Outcome { resource, place, .. } = outcome;
+            let place = Place { line: place.line, file: place.file };
+            News::There(Doomed { resource, id, payload: Some((place, payload.digest)) })
+        }
+        Ok(None) => News::Ended(outcome, Fate::Gone),
+        Err(fate) => News::Ended(outcome, fate),
+    }
+}
+
+/// The id of a payload's record, `None` if the API has none.
+fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> Result<Option<Box<str>>, Fate> {
+    if deletion.stopped() {
+        return Err(Fate::Untried);
+    }
+    let own = |message: String| Fate::Refused(Reason { status: None, message });
+    let route = &deletion.routes[payload.resource];
+    let finder = finders[payload.resource].as_ref();
+    let finder = finder.ok_or_else(|| own("the API's OpenAPI documents do not tell its natural key".into()))?;
+    let value: Value = serde_json::from_slice(payload.bytes()).map_err(|error| own(format!("not JSON: {error}")))?;
+    let key = finder.key(&value).map_err(own)?;
+    if let Some(reason) = route.door.closed() {
+        return Err(Fate::Refused(reason.clone()));
+    }
+    // Two are enough to know that there is not just one.
+    let query = key.iter().map(|(name, value)| (&**name, value.as_str())).chain([("limit", "2"), ("offset", "0")]);
+    let asked = urls::with_query(&route.url, query).and_then(|url| deletion.api.get(&url));
+    let settled = match asked {
+        Ok(sent) => sent.settled,
+        Err(error) => {
+            deletion.stop_for(&error);
+            return Err(Fate::Untried);
+        }
+    };
+    route.door.answered(&settled);
+    let refused = matches!(settled, Settled::Refused(_));
+    match settled.answer() {
+        Ok(page) => finder.id(&key, &page.body).map_err(own),
+        Err(reason) if refused => Err(Fate::Refused(reason)),
+        Err(reason) => Err(Fate::Unsent(reason)),
+    }
+}
