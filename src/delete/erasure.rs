@@ -66,8 +66,11 @@ impl Erasure {
     pub fn exit(&self, partial_ok: bool) -> Exit {
         let accounts = || self.resources.iter().map(|(_, account)| account);
         let bad = accounts().any(Account::is_bad);
-        let good = accounts()
-            .any(|account| account.done() + account.there > account.refused + account.unsent || !account.is_bad());
+        let went = |account: &Account| match self.deed {
+            Deed::Delete => account.done() > 0,
+            Deed::DryRun => account.there + account.gone > 0,
+        };
+        let good = accounts().any(|account| went(account) || !account.is_bad());
         match &self.stopped {
             Some(stopped) => stopped.exit,
             None if self.total().unsent > 0 => Exit::GivenUp,
