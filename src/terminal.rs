@@ -56,6 +56,10 @@ impl Observer for Terminal {
     fn progress(&mut self, progress: &Progress) {
         match &mut self.progress {
             Some(Display::Bar(bar)) => {
+                // A run may have more than one part, with a question between them.
+                if bar.is_finished() {
+                    bar.reset();
+                }
                 bar.set_length(progress.total);
                 bar.set_position(progress.settled);
                 bar.set_message(message(progress));

@@ -16,6 +16,7 @@ use crate::delete::account::{Account, Fate};
 use crate::delete::erasure::{Deed, Erasure};
 use crate::delete::memory::Memory;
 use crate::delete::{Deletion, Desk, Doomed, Route, ids};
+use crate::digest::Digest;
 use crate::disk::System;
 use crate::door::Door;
 use crate::error::Result;
@@ -26,6 +27,7 @@ use crate::pages::Pages;
 use crate::plan::Turn;
 use crate::pool;
 use crate::results::Stopped;
+use crate::selector::Selector;
 use crate::state::History;
 use crate::state::table::Table;
 use crate::text;
@@ -41,11 +43,10 @@ pub fn run(
     let started = Zoned::now();
     let Chosen { api, resources, turns } = choose(config, &run.selection, observer, interrupt)?;
     let target = api.urls().data.clone();
-    let selected = run.selection.names_something();
     let consent = match args.deed {
         Deed::Delete => {
             let is_loopback = transport::is_loopback(&urls::parse("the API's data URL", &target)?);
-            Consent::to_truncate(args.yes, config.force_delete, selected, is_loopback)?
+            Consent::to_truncate(args.yes, config.force_delete, run.selection.names_something(), is_loopback)?
         }
         Deed::DryRun => Consent::Given,
     };
@@ -85,7 +86,7 @@ pub fn run(
     if let (Some(history), false) = (history, stopped_early) {
         if total > 0 {
             let question = erasure(&desk, OnceLock::new()).question();
-            consent.obtain(&question, &wanted(total, selected))?;
+            consent.obtain(&question, &wanted(total, run.selection != Selector::default()))?;
         }
         if let Err(error) = truncate(&deletion, &turns, &pages, Memory::of(history), &mut desk) {
             deletion.stop_for(&error);
@@ -171,6 +172,6 @@ fn remember(deletion: &Deletion, memory: &mut Memory, desk: &Desk) -> Result<()>
     memory.settle()
 }
 
-fn digests(table: &Table) -> impl Iterator<Item = crate::digest::Digest> {
+fn digests(table: &Table) -> impl Iterator<Item = Digest> {
     table.columns().0.iter().copied()
 }

@@ -69,7 +69,7 @@ pub static KEYS: &[Key] = &[
     key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in"),
     key("validate.references.remote", None, Kind::Switch, Some("true"), "whether references are also looked up in the API"),
     key("validate.references.max_failures", None, Kind::Count(1, MANY), None, "after how many failures validate stops"),
-    key("force_delete", None, Kind::Switch, Some("false"), "delete without asking"),
+    key("force_delete", None, Kind::Switch, Some("false"), "delete without asking; truncate: with --yes"),
     key("log_level", Some(VERBOSE), Kind::Level, Some("INFO"), "the least severe level that is logged; `verbose: true` is DEBUG"),
     key("show_stacktrace", None, Kind::Switch, Some("false"), "print the whole chain of causes of an error"),
 ];

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use lightbeam::sandbox::{Options, Received};
 use lightbeam::state::target::{self, Lock};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::stub::Stub;
 use crate::support::{Ended, Stage, district, ended, number, signal, students, total, until};
 
 /// Runs `delete` or `truncate` with a results file.
@@ -147,7 +148,7 @@ fn a_record_that_others_refer_to_stays_and_so_does_what_is_known_of_it() {
     ended.expect(3).tells(&["calendars 409", "'CalendarDate' item refers to it"]);
     assert_eq!([total(&results, "deleted"), total(&results, "refused")], [30, before]);
     let failure = &results["resources"]["calendars"]["failures"][0];
-    assert_eq!((number(&failure["status_code"]), &failure["line_numbers"]), (409, &serde_json::json!([1, 2])));
+    assert_eq!((number(&failure["status_code"]), &failure["line_numbers"]), (409, &json!([1, 2])));
     delete(&stage, &["-s", "calendars"]).0.expect(1);
     delete(&stage, &["-s", "calendars,courseTranscripts", "--partial-ok"]).0.expect(0);
     stage.send(&["-s", "calendars"]).0.expect(99);
@@ -280,4 +281,55 @@ fn an_interruption_is_obeyed_between_records_and_what_was_not_tried_is_known_sti
     assert!((5..40).contains(&deleted) && total(&results, "unsent") == 40 - deleted, "{results}");
     let (_, results) = stage.send(&[]);
     assert_eq!((total(&results, "created"), total(&results, "skipped")), (deleted, 40 - deleted));
+}
+
+/// An API of one resource, students, that gives the same records whatever it is asked for, and refuses every DELETE. Their ids are those
+/// in `records`.
+pub fn stubborn(records: &'static str) -> Stub {
+    let identity = json!({"name": "studentUniqueId", "in": "query", "x-Ed-Fi-isIdentity": true});
+    let schema = json!({"$ref": "#/components/schemas/edFi_student"});
+    let document = json!({
+        "paths": {"/ed-fi/students": {
+            "get": {"parameters": [identity]},
+            "post": {"requestBody": {"content": {"application/json": {"schema": schema}}}},
+        }},
+        "components": {"schemas": {"edFi_student": {"properties": {"studentUniqueId": {"type": "string"}}}}},
+    });
+    Stub::new(move |asked| {
+        let (method, path) = asked.line.split_once(' ').unwrap();
+        let json = |status, value: Value| (status, None, value.to_string());
+        match (method, path.split('?').next().unwrap()) {
+            (_, "/oauth/token") => json(200, json!({"access_token": "t0ken", "expires_in": 1800})),
+            ("GET", "/metadata/dependencies") => {
+                json(200, json!([{"resource": "/ed-fi/students", "order": 1, "operations": ["Create", "Update"]}]))
+            }
+            ("GET", "/metadata/students.json") => json(200, document.clone()),
+            ("POST", "/data/v3/ed-fi/students") => (201, None, String::new()),
+            // The count in a header of its own, behind that of the ETag.
+            ("GET", "/data/v3/ed-fi/students") => (200, Some("\"1\"\r\nTotal-Count: 9"), records.into()),
+            ("DELETE", _) => json(403, json!({"type": "urn:ed-fi:api:security:authorization:access-denied:action"})),
+            _ => (404, None, String::new()),
+        }
+    })
+}
+
+/// Lets a stage work on a stub.
+pub fn on(stage: Stage, stub: &Stub) -> Stage {
+    let urls = ["oauth_url: /oauth/token", "dependencies_url: /metadata/dependencies"];
+    let urls = urls.into_iter().chain(["resources_swagger_url: /metadata/students.json"]);
+    let urls: String = urls.map(|line| format!("  {}\n", line.replace(": ", &format!(": {}", stub.url(""))))).collect();
+    let swagger = format!("  descriptors_swagger_url: {}\n", stub.url("/metadata/students.json"));
+    stage.folder.config(&stub.url(""), &(urls + &swagger));
+    stage
+}
+
+#[test]
+fn an_api_that_passes_over_the_key_loses_no_record_of_another() {
+    let stub = stubborn(r#"[{"id":"a1","studentUniqueId":"another"}]"#);
+    let stage = on(stage(0, Options::default()), &stub);
+    stage.data("students.jsonl", &students(2));
+    let (ended, results) = delete(&stage, &[]);
+    ended.expect(1).tells(&["a record of another natural key: studentUniqueId another"]);
+    assert_eq!(total(&results, "refused"), 2);
+    assert!(!stub.lines().iter().any(|line| line.starts_with("DELETE")));
 }

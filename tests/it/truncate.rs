@@ -2,7 +2,7 @@
 
 use lightbeam::sandbox::{Options, start};
 
-use crate::delete::{at_terminal, deletes, erase, left};
+use crate::delete::{at_terminal, deletes, erase, left, on, stubborn};
 use crate::support::{Stage, district, number, students, total};
 
 /// An API with so many students.
@@ -72,6 +72,21 @@ fn a_resource_that_the_api_forbids_keeps_its_state_and_the_others_go() {
     erase(&stage, "truncate", &["--yes", "-s", "students"]).0.expect(1);
     stage.send(&["-s", "students"]).0.expect(99);
     sandbox.stop();
+}
+
+#[test]
+fn an_api_that_lets_nobody_delete_is_asked_a_few_times_and_the_state_stays() {
+    const NINE: &str = r#"[{"id":"a1"},{"id":"a2"},{"id":"a3"},{"id":"a4"},{"id":"a5"},{"id":"a6"},{"id":"a7"},{"id":"a8"},{"id":"a9"}]"#;
+    let stub = stubborn(NINE);
+    let stage = on(Stage::new(), &stub);
+    stage.data("students.jsonl", &students(3));
+    stage.send(&[]).0.expect(0);
+    let pool = ["--set", "connection.pool_size", "1"];
+    let (ended, results) = erase(&stage, "truncate", &[&["--yes", "-s", "students"], &pool[..]].concat());
+    ended.expect(1).tells(&["students 403", "the API refuses this whole resource"]);
+    assert_eq!(total(&results, "refused"), 9);
+    assert_eq!(stub.lines().iter().filter(|line| line.starts_with("DELETE")).count(), 5);
+    stage.send(&[]).0.expect(99);
 }
 
 #[test]
