@@ -20,6 +20,7 @@ pub mod ids;
 pub mod memory;
 pub mod search;
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -122,11 +123,14 @@ enum News {
 impl Deletion<'_> {
     /// Deletes what can go of a tier, and returns what others refer to still.
     pub fn tier(&self, doomed: Vec<Doomed>, memory: &mut Memory, desk: &mut Desk) -> Result<Vec<Parked>> {
-        for doomed in &doomed {
-            if let Some((_, digest)) = &doomed.payload {
-                memory.doubt(doomed.resource, &self.routes[doomed.resource].resource, [*digest])?;
-            }
+        let mut payloads: BTreeMap<usize, Vec<Digest>> = BTreeMap::new();
+        for (doomed, digest) in doomed.iter().filter_map(|doomed| Some((doomed, doomed.payload.as_ref()?.1))) {
+            payloads.entry(doomed.resource).or_default().push(digest);
         }
+        for (number, digests) in payloads {
+            memory.doubt(number, &self.routes[number].resource, digests)?;
+        }
+        // Before the first of them can go.
         memory.settle()?;
         let before = desk.deleted();
         let parked = self.pass(doomed, memory, desk)?;

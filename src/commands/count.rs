@@ -8,6 +8,7 @@ use rayon::ThreadPool;
 use serde_json::{Map, Value, json};
 
 use super::prepare::choose;
+use crate::api::Api;
 use crate::api::openapi::Collection;
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
@@ -46,14 +47,15 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
     };
     let pages = chosen.resources.iter().map(pages).collect::<Result<Vec<_>>>()?;
     let stop = OnceLock::new();
-    let counts = totals(&pages, &pool, &stop, observer, interrupt)?;
+    let counts = totals(api, &pages, &pool, &stop, observer, interrupt)?;
     let stopped = Stopped::by(stop, interrupt);
     let names = chosen.resources.iter().map(|(resource, _)| resource.clone());
     Ok(Census { started, completed: Zoned::now(), resources: names.zip(counts).collect(), stopped })
 }
 
-/// How many records there are of each resource, or why that is not known; `None`: the run stopped before its turn. All ask one API.
+/// How many records there are of each resource, or why that is not known; `None`: the run stopped before its turn.
 pub fn totals(
+    api: &Api,
     pages: &[Pages],
     pool: &ThreadPool,
     stop: &OnceLock<Stopped>,
@@ -71,10 +73,7 @@ pub fn totals(
     let never = |nothing: Infallible, _: &dyn Fn((usize, Got<u64>))| match nothing {};
     pool::run(pool, 0..pages.len(), count, never, |news| {
         news.into_iter().for_each(|(number, counted)| counts[number] = Some(counted));
-        pages.iter().take(1).for_each(|pages| {
-            let told = pages.api.warnings().into_iter().chain(pages.api.waits());
-            told.for_each(|text| observer.log(Level::Warning, &text));
-        });
+        api.warnings().iter().chain(&api.waits()).for_each(|text| observer.log(Level::Warning, text));
     })
     .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
     Ok(counts)

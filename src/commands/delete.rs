@@ -88,10 +88,10 @@ pub fn run(
 
 /// Deletes what was found, the last tier first.
 fn delete(deletion: &Deletion, findings: Findings, mut memory: Memory, desk: &mut Desk) -> Result<()> {
-    for (number, digest) in findings.gone {
+    for (number, digests) in findings.gone {
         let resource = &deletion.routes[number].resource;
         memory.before(number, resource)?;
-        memory.settled(number, resource, [digest], &Fate::Gone);
+        memory.settled(number, resource, digests, &Fate::Gone);
     }
     let total = findings.doomed.iter().map(|tier| tier.len() as u64).sum();
     let tiers = findings.doomed.len();

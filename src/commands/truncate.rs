@@ -64,7 +64,7 @@ pub fn run(
         pages.push(Pages { api: &api, url, filters: Vec::new(), size, partitions });
     }
     let deletion = Deletion { api: &api, routes, pool: &pool, interrupt, stop: OnceLock::new() };
-    let counts = totals(&pages, &pool, &deletion.stop, observer, interrupt)?;
+    let counts = totals(&api, &pages, &pool, &deletion.stop, observer, interrupt)?;
     let account = |count| match count {
         Some(Ok(there)) => Account { there, ..Account::default() },
         Some(Err(reason)) => Account { unread: Some(reason), ..Account::default() },

@@ -1,5 +1,6 @@
 //! Looks up the records of all payloads, before any is deleted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use crate::api::send::Settled;
 use crate::api::urls;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::outcome::{Outcome, Place, Reason, Verdict};
+use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::pool;
@@ -23,8 +24,8 @@ use crate::state::resend::Resend;
 pub struct Findings {
     /// Tier by tier of the plan, what is there.
     pub doomed: Vec<Vec<Doomed>>,
-    /// The payloads whose records are gone already, each with the number of its resource.
-    pub gone: Vec<(usize, Digest)>,
+    /// By the number of the resource, the payloads whose records are gone already.
+    pub gone: BTreeMap<usize, Vec<Digest>>,
 }
 
 enum News {
@@ -65,7 +66,7 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
                     News::Ended(outcome, fate) => {
                         desk.enter(outcome.resource, &fate, Some(&outcome.place));
                         if fate == Fate::Gone {
-                            findings.gone.extend(outcome.digest.map(|digest| (outcome.resource, digest)));
+                            findings.gone.entry(outcome.resource).or_default().extend(outcome.digest);
                         }
                     }
                 }
@@ -89,7 +90,6 @@ fn look_up(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -
     match found(deletion, finders, payload) {
         Ok(Some(id)) => {
             let Outcome { resource, place, .. } = outcome;
-            let place = Place { line: place.line, file: place.file };
             News::There(Doomed { resource, id, payload: Some((place, payload.digest)) })
         }
         Ok(None) => News::Ended(outcome, Fate::Gone),

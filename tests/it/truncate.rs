@@ -28,6 +28,19 @@ fn no_record_is_missed_whichever_way_pages_come_and_even_if_they_shift() {
 }
 
 #[test]
+fn faults_leave_nothing_behind_and_what_went_without_an_answer_counts_as_gone() {
+    let faults = Options { fail_429: Some(29), fail_500: Some(19), cut: Some(7), ..Options::default() };
+    let stage = Stage::with(faults);
+    stage.data("students.jsonl", &students(60));
+    let settings = ["--set", "backoff_factor", "1", "num_retries", "20"];
+    stage.run(&[&["send", "--quiet"], &settings[..]].concat()).expect(0);
+    let (ended, results) = erase(&stage, "truncate", &[&["--yes", "-s", "students"], &settings[..]].concat());
+    ended.expect(0);
+    assert_eq!((total(&results, "deleted") + total(&results, "gone"), left(&stage, "students")), (60, 0));
+    assert!(total(&results, "gone") > 0, "{results}");
+}
+
+#[test]
 fn everything_goes_in_the_reverse_order_of_dependencies() {
     let stage = Stage::new();
     district(&stage.folder);
