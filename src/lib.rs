@@ -41,13 +41,14 @@
 //!
 //! # Rooms, in the order of the way
 //!
-//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`] · [`state`],
+//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
 //! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
 pub mod books;
 pub mod chain;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod commands;

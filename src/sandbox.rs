@@ -10,11 +10,10 @@
 //! For tests that run outside the process, `GET /sandbox/stats` counts what came and `GET /sandbox/requests` tells what was
 //! recorded.
 //!
-//! The way of a request: `server` (threads) → `http` (bytes to requests) → `service` (faults, tokens, documents) → `data` → `check`
+//! The way of a request: `server` (threads) → `http` (bytes to requests) → `service` (faults, tokens, documents) → `data` → [`crate::check`]
 //! → `store`; back as an `answer`, often a `problem`.
 
 mod answer;
-mod check;
 mod data;
 mod fault;
 mod folder;

@@ -4,7 +4,7 @@
 //! ```text
 //! # A comment.
 //! schema edFi_school edFi_otherOfTheSameMembers
-//!  schoolId! int64
+//!  schoolId!# int64
 //!  nameOfInstitution! string 1..75
 //!  webSite? string 5..255
 //!  charterStatusDescriptor? descriptor
@@ -15,15 +15,18 @@
 //!  load 5 Create Update
 //! ```
 //!
-//! A property's name is followed by `!` if it is required and `?` if it may be null; `=` names a schema, `[]` makes a list. Kinds
-//! are `string`, `descriptor` (a string of at most 306 characters), `date`, `datetime`, `time`, `int32`, `int64`, `number`,
-//! `boolean` and `any`; limits follow as `least..greatest`, either of which may be missing, a pattern after `~`. `resource` is
+//! A property's name is followed by `!` if it is required, `?` if it may be null and `#` if it is marked as part of an identity;
+//! `=` names a schema, `[]` makes a list. Kinds are `string`, `enum` (with its values as a JSON list), `descriptor` (a string of at
+//! most 306 characters), `date`, `datetime`, `time`, `int32`, `int64`, `number`, `boolean` and `any`; limits follow as
+//! `least..greatest`, either of which may be missing, a pattern after `~`. `resource` is
 //! followed by its body's schema; `get` has the parameters of its GET (`!`: part of the natural key), `load` an entry of the
 //! dependencies. `load ed-fi/schools 5 Create` at the beginning of a line is that of a resource that is not described.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
 use std::str::FromStr;
+
+use serde_json::Value;
 
 use super::schema::{DESCRIPTOR_LENGTH, Kind};
 use super::source::{Dependency, Endpoint, Form, Member, Source, Turns};
@@ -107,9 +110,10 @@ fn read_load(resource: &Resource, load: &str, turns: &mut Turns) -> Option<()> {
 }
 
 fn read_member(name: &str, form: &str) -> Option<Member> {
+    let (name, identity) = name.strip_suffix('#').map_or((name, false), |name| (name, true));
     let (name, nullable) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
     let (name, required) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
-    Some(Member { name: name.to_owned(), required, nullable, form: read_form(form)? })
+    Some(Member { name: name.to_owned(), required, nullable, identity, form: read_form(form)? })
 }
 
 /// No document has a list of lists of lists; a hostile text may have, to exhaust the stack.
@@ -124,6 +128,9 @@ fn read_form(text: &str) -> Option<Form> {
     }
     if let Some(schema) = text.strip_prefix('=') {
         return Some(Form::Named(schema.to_owned()));
+    }
+    if let Some(values) = text.strip_prefix("enum ") {
+        return Some(Form::Scalar(Kind::OneOf(serde_json::from_str(values).ok()?)));
     }
     let (text, pattern) = text.split_once(" ~").map_or((text, None), |(text, pattern)| (text, Some(pattern.into())));
     let (kind, limits) = text.split_once(' ').unwrap_or((text, ".."));
@@ -226,7 +233,8 @@ impl Display for Members<'_> {
         self.0.iter().try_for_each(|member| {
             let required = if member.required { "!" } else { "" };
             let nullable = if member.nullable { "?" } else { "" };
-            write!(f, " {}{required}{nullable} ", member.name)?;
+            let identity = if member.identity { "#" } else { "" };
+            write!(f, " {}{required}{nullable}{identity} ", member.name)?;
             write_form(f, &member.form)?;
             f.write_char('\n')
         })
@@ -253,6 +261,7 @@ fn write_kind(f: &mut fmt::Formatter<'_>, kind: &Kind) -> fmt::Result {
             write_limits(f, "string", min_length, max_length)?;
             pattern.iter().try_for_each(|pattern| write!(f, " ~{pattern}"))
         }
+        Kind::OneOf(values) => write!(f, "enum {}", Value::from_iter(values.iter().map(|value| &**value))),
         Kind::Integer { bits, minimum, maximum } => write_limits(f, &format!("int{bits}"), minimum, maximum),
         Kind::Number { minimum, maximum } => write_limits(f, "number", minimum, maximum),
         Kind::Boolean => f.write_str("boolean"),
@@ -284,7 +293,8 @@ mod tests {
 
     const TEXT: &str = "\
 schema edFi_school edFi_twin
- schoolId! int64 1..
+ schoolId!# int64 1..
+ season enum [\"in spring\",\"fall\"]
  webSite? string 5..255 ~^h t+
  share number ..1.5
  termDescriptor!? descriptor
@@ -315,7 +325,7 @@ load tx/nowhere 1 Create Update
         assert_eq!(orders, [("nowhere", Some(1), Some(1)), ("schools", Some(3), Some(7))]);
         assert_eq!(source.schemas["edFi_twin"], source.schemas["edFi_school"]);
         assert_eq!(
-            source.schemas["edFi_school"][1].form,
+            source.schemas["edFi_school"][2].form,
             Form::Scalar(Kind::Text { min_length: Some(5), max_length: Some(255), pattern: Some("^h t+".into()) })
         );
     }
@@ -347,7 +357,7 @@ load tx/nowhere 1 Create Update
         let (source, dependencies) = read(TEXT).unwrap();
         for odd in ["two words", "odd!", "", "a\nschema b"] {
             let mut source = source.clone();
-            source.schemas.entry("edFi_school".into()).and_modify(|members| members[2].name = odd.into());
+            source.schemas.entry("edFi_school".into()).and_modify(|members| members[3].name = odd.into());
             assert_eq!(write(&source, &dependencies), None, "{odd}");
         }
     }

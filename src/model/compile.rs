@@ -88,7 +88,8 @@ impl<'s> Compiler<'s> {
 
     fn property(&mut self, member: &'s Member) -> Result<Property> {
         let kind = self.kind(&member.name, &member.form)?;
-        Ok(Property { name: member.name.as_str().into(), required: member.required, nullable: member.nullable, kind })
+        let Member { name, required, nullable, identity, .. } = member;
+        Ok(Property { name: name.as_str().into(), required: *required, nullable: *nullable, identity: *identity, kind })
     }
 
     fn kind(&mut self, property: &str, form: &'s Form) -> Result<Kind> {

@@ -73,6 +73,7 @@ fn read_schema(name: &str, schema: &Value, source: &mut Source) {
             name: property.clone(),
             required: required.contains(&property.as_str()),
             nullable: is_true(what, "x-nullable") || is_true(what, "nullable"),
+            identity: is_true(what, "x-Ed-Fi-isIdentity"),
             form: form(&format!("{name}_{property}"), what, source),
         });
     }
@@ -91,6 +92,9 @@ fn form(unnamed: &str, what: &Value, source: &mut Source) -> Form {
             read_schema(unnamed, what, source);
             return Form::Named(unnamed.to_owned());
         }
+        (Some("string"), _) if what["enum"].is_array() => Kind::OneOf(
+            what["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect(),
+        ),
         (Some("string"), Some("date")) => Kind::Date,
         (Some("string"), Some("date-time")) => Kind::DateTime,
         (Some("string"), Some("time")) => Kind::Time,
@@ -127,11 +131,12 @@ mod tests {
     fn properties() -> Value {
         json!({
             "id": {"type": "string"},
-            "weekIdentifier": {"type": "string", "maxLength": 80, "minLength": 5, "x-nullable": true},
+            "weekIdentifier": {"type": "string", "maxLength": 80, "minLength": 5, "x-nullable": true, "x-Ed-Fi-isIdentity": true},
             "schoolReference": {"$ref": "#/whatever/edFi_schoolReference"},
             "days": {"type": "array", "items": {"$ref": "#/whatever/edFi_day"}},
             "total": {"type": "integer", "format": "int64", "minimum": 0},
             "share": {"type": "number", "maximum": 1.5},
+            "season": {"type": "string", "enum": ["spring", "fall"]},
             "begin": {"type": "string", "format": "date"},
             "place": {"type": "object", "properties": {"room": {"type": "boolean"}}},
             "_etag": {"type": "string"}
@@ -186,18 +191,25 @@ mod tests {
         );
         let week = &old.schemas["edFi_week"];
         let names: Vec<&str> = week.iter().map(|member| member.name.as_str()).collect();
-        assert_eq!(names, ["weekIdentifier", "schoolReference", "days", "total", "share", "begin", "place"]);
+        assert_eq!(names, ["weekIdentifier", "schoolReference", "days", "total", "share", "season", "begin", "place"]);
         let text = Kind::Text { min_length: Some(5), max_length: Some(80), pattern: None };
         assert_eq!(
             week[0],
-            Member { name: "weekIdentifier".into(), required: true, nullable: true, form: Form::Scalar(text) }
+            Member {
+                name: "weekIdentifier".into(),
+                required: true,
+                nullable: true,
+                identity: true,
+                form: Form::Scalar(text)
+            }
         );
         assert_eq!(week[1].form, Form::Named("edFi_schoolReference".into()));
         assert_eq!(week[2].form, Form::List(Box::new(Form::Named("edFi_day".into()))));
         assert_eq!(week[3].form, Form::Scalar(Kind::Integer { bits: 64, minimum: Some(0), maximum: None }));
         assert_eq!(week[4].form, Form::Scalar(Kind::Number { minimum: None, maximum: Some(1.5) }));
-        assert_eq!(week[5].form, Form::Scalar(Kind::Date));
-        assert_eq!(week[6].form, Form::Named("edFi_week_place".into()));
+        assert_eq!(week[5].form, Form::Scalar(Kind::OneOf(vec!["spring".into(), "fall".into()])));
+        assert_eq!(week[6].form, Form::Scalar(Kind::Date));
+        assert_eq!(week[7].form, Form::Named("edFi_week_place".into()));
         assert_eq!(old.schemas["edFi_week_place"][0].form, Form::Scalar(Kind::Boolean));
         assert_eq!(old.schemas["edFi_schoolReference"].len(), 1, "link is the server's");
     }

@@ -26,6 +26,9 @@ pub struct Property {
     pub required: bool,
     /// Whether the document says that it may be null. Documents up to ODS/API 5.3 never say so of any property.
     pub nullable: bool,
+    /// Whether the document marks it as part of what tells this object from others of its kind (`x-Ed-Fi-isIdentity`). Documents mark
+    /// scalars only, never references.
+    pub identity: bool,
     /// What it holds.
     pub kind: Kind,
 }
@@ -42,6 +45,8 @@ pub enum Kind {
         /// A regular expression of ECMA-262, as written.
         pattern: Option<Box<str>>,
     },
+    /// One of these strings.
+    OneOf(Vec<Box<str>>),
     /// A descriptor's URI, `uri://namespace/XDescriptor#code value`, of the resource given, where the documents know one
     /// that the property's name ends with.
     Descriptor(Option<Resource>),

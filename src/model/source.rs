@@ -31,6 +31,8 @@ pub struct Member {
     pub required: bool,
     /// See [`super::Property::nullable`].
     pub nullable: bool,
+    /// See [`super::Property::identity`].
+    pub identity: bool,
     /// What it holds.
     pub form: Form,
 }

@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::answer::Answer;
-use super::check::{self, Checked};
 use super::http::Request;
 use super::lock;
 use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
 use super::store::{Deleted, Demand, Store, identify};
+use crate::check::{Checkers, Key, Notes, Rule};
 use crate::clock::unix_now;
 use crate::model::openapi::SERVER_MADE;
-use crate::model::{Definition, Model, Values, values};
+use crate::model::{Model, Values, values};
 use crate::resource::Resource;
 
 /// The school years that every real API has from the start.
@@ -28,13 +28,14 @@ const SCHOOL_YEARS: std::ops::RangeInclusive<i32> = 1991..=2050;
 /// The resources and their items.
 pub struct Data {
     model: Arc<Model>,
+    checkers: Checkers,
     /// `ed-fi/students` → the position of its definition.
     routes: FxHashMap<Box<str>, usize>,
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
-    /// Digests of a descriptor and a namespace, where there is one.
-    namespaces: RwLock<FxHashSet<u128>>,
+    /// For each descriptor the namespaces of which there is one.
+    namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
     /// Whether pages can be asked for by a cursor.
@@ -73,6 +74,7 @@ impl Data {
             forbidden: positions.filter(|(_, d)| is_forbidden(&d.resource)).map(|(position, _)| position).collect(),
             store: Store::new(paths.len()),
             paths,
+            checkers: Checkers::new(model.definitions()),
             model,
             namespaces: RwLock::default(),
             unchecked: options.no_check.then(|| AtomicU64::new(0)),
@@ -88,16 +90,18 @@ impl Data {
     fn add_descriptors(&self, values: &Values) {
         for descriptor in values.descriptors() {
             let Some(&position) = self.routes.get(&*descriptor.to_string()) else { continue };
-            let definition = &self.model.definitions()[position];
             for (namespace, code) in values.of(descriptor).map(values::split) {
-                let part = |name: &str| if name == "namespace" { namespace } else { code };
-                let id = identify(descriptor, definition.key().map(|parameter| part(&parameter.name)));
+                let id = identify(descriptor, Key::of_descriptor(namespace, code));
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
                 let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
-                lock::write(&self.namespaces).insert(identify(descriptor, [namespace]));
+                self.has_namespace(descriptor, namespace);
             }
         }
+    }
+
+    fn has_namespace(&self, descriptor: &Resource, namespace: &str) {
+        lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
     }
 
     fn add_school_years(&self) {
@@ -110,9 +114,11 @@ impl Data {
                 "currentSchoolYear": false,
                 "schoolYearDescription": format!("{}-{year}", year - 1)
             });
-            let id = identify(&self.model.definitions()[position].resource, [year.to_string().as_str()]);
+            let resource = &self.model.definitions()[position].resource;
+            let key = self.checkers.get(resource).and_then(|checker| checker.key(|_| Some(year.to_string())));
             // It demands nothing, so it cannot fail.
-            let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
+            let id = key.map(|key| identify(resource, key));
+            id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now()));
         }
     }
 
@@ -181,30 +187,41 @@ impl Data {
         if object.get("id").is_some_and(|id| !id.is_null()) {
             return Err(Problem::IdGiven);
         }
-        let definition = &self.model.definitions()[position];
-        let checked = check::check(definition, &payload).map_err(Problem::Invalid)?;
-        let demands = self.demands(&checked);
-        let upserted =
-            self.store.upsert(position, checked.id, &without_server_made(body, object), &demands, unix_now());
-        let upserted = upserted.map_err(|missing| unresolved(&checked, missing))?;
-        if let (true, Some(namespace)) = (definition.resource.is_descriptor(), payload["namespace"].as_str()) {
-            lock::write(&self.namespaces).insert(identify(&definition.resource, [namespace]));
+        let resource = &self.model.definitions()[position].resource;
+        let mut notes = Notes::default();
+        let checker = self.checkers.get(resource).ok_or(Problem::NotFound)?;
+        checker.check(body, &mut notes);
+        // What it does not know, a real API drops.
+        notes.faults.retain(|fault| fault.rule != Rule::Unknown);
+        if !notes.faults.is_empty() {
+            return Err(Problem::Invalid(notes.faults.into_iter().map(|fault| (fault.path, fault.message)).collect()));
         }
-        let location = Some((&*self.paths[position], checked.id));
+        let no_key = || Problem::Invalid(vec![("$".into(), "the documents do not tell its natural key".into())]);
+        let key = notes.key.ok_or_else(no_key)?;
+        let id = identify(resource, key);
+        let demands = self.demands(&notes);
+        let upserted = self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now());
+        let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
+        if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
+            self.has_namespace(resource, namespace);
+        }
+        let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
         Ok(Answer { location, etag: Some(upserted.version), ..Answer::empty(status) })
     }
 
     /// What has to be there: first each reference, then each descriptor. A descriptor that is not there is an error only if
     /// one of its kind and namespace was posted: a real API has its descriptors loaded before anybody posts.
-    fn demands(&self, checked: &Checked<'_, '_>) -> Vec<Demand> {
-        let references = checked.references.iter().map(|(_, ids)| Demand { candidates: ids.clone(), required: true });
-        let descriptors = checked.descriptors.iter().map(|usage| {
-            let definition = self.model.get(usage.descriptor);
-            let key = definition.into_iter().flat_map(Definition::key);
-            let part = |name: &str| if name == "namespace" { usage.namespace } else { usage.code_value };
-            let id = identify(usage.descriptor, key.map(|parameter| part(&parameter.name)));
-            let required = lock::read(&self.namespaces).contains(&identify(usage.descriptor, [usage.namespace]));
+    fn demands(&self, notes: &Notes<'_>) -> Vec<Demand> {
+        let references = notes.references.iter().map(|reference| {
+            let candidates = reference.to.targets.iter().map(|target| identify(target, reference.key)).collect();
+            Demand { candidates, required: true }
+        });
+        let descriptors = notes.descriptors.iter().map(|mention| {
+            let (namespace, code_value) = notes.value(mention);
+            let id = identify(mention.resource, Key::of_descriptor(namespace, code_value));
+            let namespaces = lock::read(&self.namespaces);
+            let required = namespaces.get(mention.resource).is_some_and(|posted| posted.contains(namespace));
             Demand { candidates: vec![id], required }
         });
         references.chain(descriptors).collect()
@@ -260,8 +277,8 @@ impl Data {
         if filters.is_empty() && id.is_none() && least.is_none() && most.is_none() {
             return self.store.ids(position, arrivals);
         }
-        let whole_key: Option<Vec<&str>> = definition.key().map(|part| asked(&part.name)).collect();
-        let candidates = match whole_key {
+        let checker = self.checkers.get(&definition.resource);
+        let candidates = match checker.and_then(|checker| checker.key(asked)) {
             Some(key) => vec![identify(&definition.resource, key)],
             None => self.store.ids(position, arrivals.clone()),
         };
@@ -273,7 +290,7 @@ impl Data {
                 && least.is_none_or(|least| stored.version >= least)
                 && most.is_none_or(|most| stored.version <= most)
                 && filters.iter().all(|(parameter, value)| {
-                    parameter.values(&payload).next().is_some_and(|(_, held)| check::text(held) == *value)
+                    parameter.values(&payload).next().is_some_and(|(_, held)| text(held) == *value)
                 })
         };
         candidates.into_iter().filter(matches).collect()
@@ -281,14 +298,23 @@ impl Data {
 }
 
 /// The problem with demand number `missing`, in the order of [`Data::demands`].
-fn unresolved(checked: &Checked<'_, '_>, missing: usize) -> Problem {
-    if let Some((reference, _)) = checked.references.get(missing) {
-        return Problem::Unresolved(reference.schema.entity());
+fn unresolved(notes: &Notes<'_>, missing: usize) -> Problem {
+    if let Some(reference) = notes.references.get(missing) {
+        return Problem::Unresolved(reference.to.entity.clone());
     }
-    let usage = &checked.descriptors[missing - checked.references.len()];
-    let value = format!("{}#{}", usage.namespace, usage.code_value);
-    let name = usage.namespace.rsplit('/').next().unwrap_or_default();
-    Problem::Invalid(vec![(usage.path.clone(), format!("{name} value '{value}' does not exist."))])
+    let mention = &notes.descriptors[missing - notes.references.len()];
+    let (namespace, code_value) = notes.value(mention);
+    let name = namespace.rsplit('/').next().unwrap_or_default();
+    let message = format!("{name} value '{namespace}#{code_value}' does not exist.");
+    Problem::Invalid(vec![(notes.path(mention.place), message)])
+}
+
+/// A value of a key as text.
+fn text(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    }
 }
 
 /// The payload without what the server puts there by itself.

@@ -23,7 +23,7 @@ pub fn document(title: &str, server: &str, definitions: &[&Definition], cursor: 
         paths.insert(format!("/{}/{{id}}", definition.resource), item(definition));
     }
     let mut written: Map<String, Value> =
-        schemas.into_iter().map(|(name, schema)| (name.to_owned(), object(schema, &|_| false))).collect();
+        schemas.into_iter().map(|(name, schema)| (name.to_owned(), object(schema))).collect();
     for definition in definitions {
         written.insert(definition.body.name.to_string(), body(definition));
     }
@@ -86,8 +86,7 @@ fn item(definition: &Definition) -> Value {
 
 /// A body with what the server adds to it.
 fn body(definition: &Definition) -> Value {
-    let identity = |name: &str| definition.key().any(|part| &*part.name == name);
-    let mut schema = object(&definition.body, &identity);
+    let mut schema = object(&definition.body);
     if let Some(properties) = schema["properties"].as_object_mut() {
         properties.insert("id".into(), text());
         properties.insert("_etag".into(), text());
@@ -96,14 +95,14 @@ fn body(definition: &Definition) -> Value {
     schema
 }
 
-fn object(schema: &Schema, identity: &dyn Fn(&str) -> bool) -> Value {
+fn object(schema: &Schema) -> Value {
     let mut properties = Map::new();
     for property in &schema.properties {
         let mut written = kind(&property.kind);
         if property.nullable {
             written["x-nullable"] = true.into();
         }
-        if property.kind.schema().is_none() && identity(&property.name) {
+        if property.identity {
             written["x-Ed-Fi-isIdentity"] = true.into();
         }
         properties.insert(property.name.to_string(), written);
@@ -126,6 +125,7 @@ fn kind(kind: &Kind) -> Value {
                 [("minLength", json!(min_length)), ("maxLength", json!(max_length)), ("pattern", json!(pattern))];
             limited(text(), limits)
         }
+        Kind::OneOf(values) => json!({"type": "string", "enum": values}),
         Kind::Descriptor(_) => json!({"type": "string", "maxLength": DESCRIPTOR_LENGTH}),
         Kind::Integer { bits, minimum, maximum } => {
             let integer = json!({"type": "integer", "format": format!("int{bits}")});

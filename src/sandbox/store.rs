@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fxhash::FxHashMap;
 
 use super::lock::hold;
+use crate::check::Key;
 use crate::resource::Resource;
 
 const SHARDS: usize = 64;
@@ -78,13 +79,11 @@ pub enum Deleted {
     Referenced(usize),
 }
 
-/// The id of the item of `resource` with these parts of the natural key.
-pub fn identify<'p>(resource: &Resource, key: impl IntoIterator<Item = &'p str>) -> u128 {
+/// The id of the item of `resource` with this natural key.
+pub fn identify(resource: &Resource, key: Key) -> u128 {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&key.0.to_be_bytes());
     hasher.update(resource.namespace().as_bytes()).update(b"/").update(resource.name().as_bytes());
-    for part in key {
-        hasher.update(b"\x1f").update(part.as_bytes());
-    }
     let mut id = [0; 16];
     hasher.finalize_xof().fill(&mut id);
     u128::from_be_bytes(id)
@@ -268,8 +267,8 @@ mod tests {
     #[test]
     fn ids_tell_resources_and_keys_apart() {
         let (schools, weeks) = (Resource::new("ed-fi", "schools"), Resource::new("ed-fi", "weeks"));
-        let ids = [identify(&schools, ["1", "23"]), identify(&schools, ["12", "3"]), identify(&weeks, ["1", "23"])];
+        let ids = [identify(&schools, Key(1)), identify(&schools, Key(2)), identify(&weeks, Key(1))];
         assert!(ids[0] != ids[1] && ids[0] != ids[2]);
-        assert_eq!(identify(&schools, ["1", "23"]), ids[0]);
+        assert_eq!(identify(&schools, Key(1)), ids[0]);
     }
 }

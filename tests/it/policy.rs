@@ -22,7 +22,9 @@ const LICENCES: &[(&str, &str)] = &[
 
 /// The crates of which `Cargo.lock` holds several versions, each with the reason.
 const SEVERAL: &[(&str, &str)] = &[
+    ("bit-vec", "of jsonschema's own dependencies, for tests; not linked"),
     ("embedded-io", "postcard names two for small machines; neither is compiled"),
+    ("getrandom", "ring asks for an older one than jsonschema, which is for tests; one is linked"),
     ("syn", "the derives of serde and jiff moved on at different times; neither is linked"),
     ("windows-sys", "ring still asks for an older one; bindings, only on Windows"),
 ];

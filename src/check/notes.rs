@@ -1,0 +1,208 @@
+//! What the checker found in a payload.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use super::Key;
+use super::compile::Refers;
+use crate::resource::Resource;
+
+/// What the checker found in a payload, to be used again for the next one. `'c` is the life of the checker.
+#[derive(Default)]
+pub struct Notes<'c> {
+    /// What is wrong, in the order of the payload.
+    pub faults: Vec<Fault>,
+    /// The natural key; `None` if a part of it is missing.
+    pub key: Option<Key>,
+    /// Each mention of a descriptor that has the form of one, and the right kind.
+    pub descriptors: Vec<Descriptor<'c>>,
+    /// Each reference that is complete and whose targets the documents know, at every depth.
+    pub references: Vec<Reference<'c>>,
+    /// Objects and lists on the way to what is noted, each with the one around it. A [`Place`] is a position in here.
+    pub(super) trail: Vec<(Place, Step<'c>)>,
+    /// Text of the payload that outlives the reading: parts of keys and identities, descriptors. Everything else holds ranges of it.
+    pub(super) text: Vec<u8>,
+    /// For each member of each object being read what came of it so far; the objects one behind the other, as they contain each other.
+    pub(super) slots: Vec<Slot>,
+    /// The identities of the items of the lists being read, each with its position in its list.
+    pub(super) items: Vec<(Range<usize>, usize)>,
+    /// The values of the parameters, by the checker's numbers for their places.
+    pub(super) places: Vec<Option<Range<usize>>>,
+}
+
+/// Something wrong with a payload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// What was broken.
+    pub rule: Rule,
+    /// Where, such as `$.addresses[2].city`.
+    pub path: String,
+    /// What is wrong and what would be right. The same fault in another payload has the same text.
+    pub message: String,
+}
+
+/// What a payload can break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It is one JSON value in UTF-8 (RFC 8259).
+    Json {
+        /// Where it ceases to be, in characters from 1; the line's length and one if it ends too early.
+        column: usize,
+    },
+    /// The API knows each property. It drops others without a word.
+    Unknown,
+    /// A property is given once.
+    Twice,
+    /// The server gives ids.
+    Id,
+    /// What is required is there.
+    Required,
+    /// Values have the right type.
+    Type,
+    /// Numbers are within bounds: those of the document, and those of 32 or 64 bits.
+    Range,
+    /// Strings are long enough, and not too long.
+    Length,
+    /// Dates and times are such.
+    Format,
+    /// Strings match the document's patterns.
+    Pattern,
+    /// Strings are among those that the document lists.
+    OneOf,
+    /// A required list has items.
+    Empty,
+    /// Members that share a parameter of the natural key are equal.
+    Unification,
+    /// Descriptors have the form of one, and are of the kind that belongs there.
+    Descriptor,
+    /// The items of a list differ in their identity.
+    Items,
+}
+
+/// What configuration calls the ways of validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// The payload by itself.
+    Schema,
+    /// Descriptors: form, kind and existence.
+    Descriptors,
+    /// Equal keys and equal items.
+    Uniqueness,
+    /// What references refer to.
+    References,
+}
+
+/// A position in a payload. [`Notes::path`] writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Place(pub(super) u32);
+
+/// A mention of a descriptor.
+#[derive(Clone, Debug)]
+pub struct Descriptor<'c> {
+    /// Of which descriptor a value is wanted.
+    pub resource: &'c Resource,
+    /// Where.
+    pub place: Place,
+    pub(super) uri: Range<usize>,
+    pub(super) hash: usize,
+}
+
+/// A reference to an item of any of some resources.
+#[derive(Clone, Debug)]
+pub struct Reference<'c> {
+    /// Of which resources.
+    pub to: &'c Refers,
+    /// Equals the [`Notes::key`] of what is referred to.
+    pub key: Key,
+    /// Where.
+    pub place: Place,
+}
+
+/// A step of a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'c> {
+    Top,
+    Property(&'c str),
+    Item(usize),
+}
+
+/// What came of a member so far.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Slot {
+    Absent,
+    Null,
+    Given,
+    /// In [`Notes::text`], in canonical form.
+    Part(Range<usize>),
+}
+
+impl Rule {
+    /// To which way of validation it belongs.
+    pub fn method(self) -> Method {
+        match self {
+            Rule::Descriptor => Method::Descriptors,
+            Rule::Items => Method::Uniqueness,
+            _ => Method::Schema,
+        }
+    }
+}
+
+impl Method {
+    /// As configuration and the results file write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Schema => "schema",
+            Method::Descriptors => "descriptors",
+            Method::Uniqueness => "uniqueness",
+            Method::References => "references",
+        }
+    }
+}
+
+impl<'c> Notes<'c> {
+    /// Such as `$.addresses[2].stateAbbreviationDescriptor`.
+    pub fn path(&self, place: Place) -> String {
+        let Some(&(around, step)) = self.trail.get(place.0 as usize) else { return "$".into() };
+        match step {
+            Step::Top => "$".into(),
+            Step::Property(name) => self.path(around) + "." + name,
+            Step::Item(position) => {
+                let mut path = self.path(around);
+                let _ = write!(path, "[{position}]");
+                path
+            }
+        }
+    }
+
+    /// Namespace and code value of a mention: what stands before and behind the `#`.
+    pub fn value(&self, mention: &Descriptor<'_>) -> (&str, &str) {
+        let uri = std::str::from_utf8(&self.text[mention.uri.clone()]).unwrap_or_default();
+        uri.split_at_checked(mention.hash).map_or(("", ""), |(namespace, code)| (namespace, &code[1..]))
+    }
+
+    pub(super) fn clear(&mut self) {
+        let Notes { faults, key, descriptors, references, trail, text, slots, items, places } = self;
+        faults.clear();
+        *key = None;
+        descriptors.clear();
+        references.clear();
+        trail.clear();
+        text.clear();
+        slots.clear();
+        items.clear();
+        places.clear();
+    }
+
+    /// A place within `around`.
+    pub(super) fn step(&mut self, around: Place, step: Step<'c>) -> Place {
+        self.trail.push((around, step));
+        Place(self.trail.len() as u32 - 1)
+    }
+
+    /// Keeps `text`.
+    pub(super) fn keep(&mut self, text: &[u8]) -> Range<usize> {
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        start..self.text.len()
+    }
+}

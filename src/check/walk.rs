@@ -1,0 +1,372 @@
+//! The one pass over a payload: serde_json reads, a [`Spot`] for each value holds what comes against its form; objects and lists.
+//!
+//! Only what is not JSON ends the reading. Everything else is noted, and reading goes on, so that all faults are told.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::compile::{Checker, Form, Object, Refers};
+use super::key::{Key, encode};
+use super::notes::{Fault, Notes, Place, Reference, Rule, Slot, Step};
+use super::spot::{SHOWN, Spot};
+use crate::model::openapi::SERVER_MADE;
+use crate::nearest::nearest;
+use crate::text::shortened;
+
+/// See [`Checker::check`].
+pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<'c>) {
+    notes.clear();
+    notes.places.resize(checker.paths.len(), None);
+    let text = match std::str::from_utf8(payload) {
+        Ok(text) => text,
+        Err(error) => {
+            let before = String::from_utf8_lossy(&payload[..error.valid_up_to()]).chars().count();
+            return not_json(notes, before + 1, "it is not UTF-8");
+        }
+    };
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let around = notes.step(Place::default(), Step::Top);
+    let spot = Spot { notes, form: &checker.body, name: "payload", around, step: Step::Top, member: None };
+    match spot.deserialize(&mut reader).and_then(|_| reader.end()) {
+        Ok(()) => finish(checker, notes),
+        Err(error) => {
+            let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+            let column = line.bytes().take(error.column()).filter(|byte| byte & 0xC0 != 0x80).count();
+            let message = error.to_string();
+            // Where it is, is told apart, so that messages are the same for the same error.
+            let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+            notes.clear();
+            not_json(notes, column, message);
+        }
+    }
+}
+
+fn not_json(notes: &mut Notes<'_>, column: usize, why: &str) {
+    let message = format!("not JSON: {why}");
+    notes.faults.push(Fault { rule: Rule::Json { column }, path: "$".into(), message });
+}
+
+/// What takes the whole payload: key unification and the natural key.
+fn finish(checker: &Checker, notes: &mut Notes<'_>) {
+    let Notes { places, text, faults, .. } = notes;
+    for parameter in &checker.parameters {
+        let mut given = parameter.places.iter().filter_map(|&place| Some((place, places[place].clone()?)));
+        let Some((first, value)) = given.next() else { continue };
+        for (place, _) in given.filter(|(_, other)| text[other.clone()] != text[value.clone()]) {
+            let (path, first, name) = (&checker.paths[place], &checker.paths[first], &parameter.name);
+            let message = format!("{name} must be the same as at {first}");
+            faults.push(Fault { rule: Rule::Unification, path: path.clone(), message });
+        }
+    }
+    let start = text.len();
+    for &part in &checker.key {
+        let value = checker.parameters[part].places.iter().find_map(|&place| places[place].clone());
+        let Some(value) = value else { return };
+        encode(text, value.len(), |text| text.extend_from_within(value));
+    }
+    if !checker.key.is_empty() {
+        notes.key = Some(Key::of_encoded(&text[start..]));
+    }
+}
+
+impl<'c> Spot<'_, 'c> {
+    fn object<'de, A: MapAccess<'de>>(mut self, object: &'c Object, map: A) -> Result<Slot, A::Error> {
+        let place = self.place();
+        let base = members(self.notes, object, place, map)?;
+        let is_item = matches!(self.step, Step::Item(_)) && !object.identity.is_empty();
+        let identity = is_item.then(|| identity(self.notes, object, base)).flatten();
+        self.notes.slots.truncate(base);
+        Ok(identity.map_or(Slot::Given, Slot::Part))
+    }
+
+    fn reference<'de, A: MapAccess<'de>>(mut self, refers: &'c Refers, map: A) -> Result<Slot, A::Error> {
+        let place = self.place();
+        let base = members(self.notes, &refers.object, place, map)?;
+        let Notes { slots, text, places, references, .. } = &mut *self.notes;
+        for &(within, parameter) in self.member.iter().flat_map(|member| &member.places) {
+            if let Slot::Part(part) = &slots[base + within] {
+                places[parameter] = Some(part.clone());
+            }
+        }
+        let start = text.len();
+        let whole = refers.members.iter().all(|&member| match &slots[base + member] {
+            Slot::Part(part) => {
+                encode(text, part.len(), |text| text.extend_from_within(part.clone()));
+                true
+            }
+            _ => false,
+        });
+        slots.truncate(base);
+        if whole && !refers.targets.is_empty() {
+            references.push(Reference { to: refers, key: Key::of_encoded(&text[start..]), place });
+        }
+        Ok(if whole { Slot::Part(start..text.len()) } else { Slot::Given })
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(mut self, items: &'c Form, mut seq: A) -> Result<Slot, A::Error> {
+        let (place, before) = (self.place(), self.notes.items.len());
+        let mut count = 0;
+        loop {
+            let step = Step::Item(count);
+            let spot = Spot { notes: self.notes, form: items, name: self.name, around: place, step, member: None };
+            match seq.next_element_seed(spot)? {
+                Some(Slot::Part(identity)) => self.notes.items.push((identity, count)),
+                Some(_) => {}
+                None => break,
+            }
+            count += 1;
+        }
+        if count == 0 && self.member.is_some_and(|member| member.required) {
+            self.wrong(Rule::Empty, format_args!("must have at least one item"));
+        }
+        if self.notes.items.len() > before + 1 {
+            for position in repeated(self.notes, before) {
+                let same = alike(items);
+                let spot = &mut Spot {
+                    notes: self.notes,
+                    form: items,
+                    name: self.name,
+                    around: place,
+                    step: Step::Item(position),
+                    member: None,
+                };
+                spot.wrong(Rule::Items, format_args!("must differ from those before it{same}"));
+            }
+        }
+        self.notes.items.truncate(before);
+        Ok(Slot::Given)
+    }
+}
+
+/// The positions of the items from `first` on that equal one before them in its list.
+fn repeated(notes: &mut Notes<'_>, first: usize) -> Vec<usize> {
+    let Notes { text, items, .. } = notes;
+    let items = &mut items[first..];
+    let bytes = |range: &Range<usize>| &text[range.clone()];
+    items.sort_unstable_by(|(a, first), (b, second)| bytes(a).cmp(bytes(b)).then(first.cmp(second)));
+    let pairs = items.windows(2).filter(|pair| bytes(&pair[0].0) == bytes(&pair[1].0));
+    let mut positions: Vec<usize> = pairs.map(|pair| pair[1].1).collect();
+    positions.sort_unstable();
+    positions
+}
+
+/// What equal items have in common, for a message.
+fn alike(items: &Form) -> String {
+    match items {
+        Form::Object(object) if object.identity.len() < object.members.len() => {
+            let names: Vec<&str> = object.identity.iter().map(|&member| &*object.members[member].name).collect();
+            format!(" in {}", names.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Reads an object. What came of its members is in the slots from the position returned on; what is missing is noted.
+fn members<'de, 'c, A: MapAccess<'de>>(
+    notes: &mut Notes<'c>,
+    object: &'c Object,
+    place: Place,
+    mut map: A,
+) -> Result<usize, A::Error> {
+    let base = notes.slots.len();
+    notes.slots.resize(base + object.members.len(), Slot::Absent);
+    let mut expected = 0;
+    while let Some(found) = map.next_key_seed(Name { notes, object, place, expected })? {
+        let at = match found {
+            Found::Member(at) => at,
+            Found::Id => {
+                if map.next_value::<Option<IgnoredAny>>()?.is_some() {
+                    let message = "id must be left out: the server gives ids".into();
+                    notes.faults.push(Fault { rule: Rule::Id, path: "$.id".into(), message });
+                }
+                continue;
+            }
+            Found::Dropped => {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+        };
+        let member = &object.members[at];
+        let step = Step::Property(&member.name);
+        if notes.slots[base + at] != Slot::Absent {
+            let path = notes.path(place) + "." + &member.name;
+            notes.faults.push(Fault { rule: Rule::Twice, path, message: format!("{} is given twice", member.name) });
+        }
+        let spot = Spot {
+            notes: &mut *notes,
+            form: &member.form,
+            name: &member.name,
+            around: place,
+            step,
+            member: Some(member),
+        };
+        let slot = map.next_value_seed(spot)?;
+        if let (Slot::Part(part), [(_, parameter)]) = (&slot, &member.places[..])
+            && !matches!(member.form, Form::Reference(_))
+        {
+            notes.places[*parameter] = Some(part.clone());
+        }
+        notes.slots[base + at] = slot;
+        expected = at + 1;
+    }
+    for (position, member) in object.members.iter().enumerate() {
+        if member.required && matches!(notes.slots[base + position], Slot::Absent | Slot::Null) {
+            let path = notes.path(place) + "." + &member.name;
+            let message = format!("{} is required", member.name);
+            notes.faults.push(Fault { rule: Rule::Required, path, message });
+        }
+    }
+    Ok(base)
+}
+
+/// What tells the object from its neighbours in a list; `None` if a part of that is missing.
+fn identity(notes: &mut Notes<'_>, object: &Object, base: usize) -> Option<Range<usize>> {
+    let start = notes.text.len();
+    for &member in &object.identity {
+        match &notes.slots[base + member] {
+            Slot::Part(part) => {
+                let part = part.clone();
+                encode(&mut notes.text, part.len(), |text| text.extend_from_within(part));
+            }
+            Slot::Absent | Slot::Null if !object.members[member].required => {
+                encode(&mut notes.text, usize::MAX, |_| {})
+            }
+            _ => return None,
+        }
+    }
+    Some(start..notes.text.len())
+}
+
+/// A property's name about to be read.
+struct Name<'n, 'c> {
+    notes: &'n mut Notes<'c>,
+    object: &'c Object,
+    place: Place,
+    /// The member that comes if the payload is ordered as the schema is.
+    expected: usize,
+}
+
+enum Found {
+    Member(usize),
+    /// The `id` of the whole payload.
+    Id,
+    /// The API does not take it.
+    Dropped,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_, '_> {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Found, E> {
+        let Name { notes, object, place, expected } = self;
+        let as_expected = object.members.get(expected).is_some_and(|member| *member.name == *name);
+        let at = if as_expected { Some(expected) } else { object.by_name.get(name).copied() };
+        Ok(match at {
+            Some(at) => Found::Member(at),
+            None if place == Place::default() && name == "id" => Found::Id,
+            None if is_server_made(name, place) => Found::Dropped,
+            None => {
+                let near = nearest(name, object.members.iter().map(|member| &*member.name));
+                let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+                let name = shortened(name, SHOWN);
+                let path = notes.path(place) + "." + &name;
+                let message = format!("{name} is unknown, the API drops it{near}");
+                notes.faults.push(Fault { rule: Rule::Unknown, path, message });
+                Found::Dropped
+            }
+        })
+    }
+}
+
+/// Whether the server puts it there, so that it comes with items that were read from it.
+fn is_server_made(name: &str, place: Place) -> bool {
+    let anywhere = name != "id" && SERVER_MADE.contains(&name);
+    anywhere || place == Place::default() && name.ends_with("DescriptorId")
+}
+
+impl<'de> DeserializeSeed<'de> for Spot<'_, '_> {
+    type Value = Slot;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Slot, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Spot<'_, '_> {
+    type Value = Slot;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(mut self) -> Result<Slot, E> {
+        if self.member.is_none() {
+            self.mistyped("null");
+        }
+        Ok(Slot::Null)
+    }
+
+    fn visit_bool<E>(mut self, value: bool) -> Result<Slot, E> {
+        if !matches!(self.form, Form::Boolean) {
+            self.mistyped("true or false");
+        }
+        Ok(self.kept_number(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Slot, E> {
+        Ok(self.whole_number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Slot, E> {
+        Ok(self.whole_number(value.into()))
+    }
+
+    fn visit_f64<E>(mut self, value: f64) -> Result<Slot, E> {
+        match *self.form {
+            Form::Number { least, most } => self.range(value, least, most),
+            _ => self.mistyped("a decimal number"),
+        }
+        Ok(self.kept_number(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Slot, E> {
+        Ok(self.string(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Slot, A::Error> {
+        match self.form {
+            Form::Object(object) => self.object(object, map),
+            Form::Reference(refers) => self.reference(refers, map),
+            _ => {
+                self.mistyped("an object");
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Slot::Given)
+            }
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Slot, A::Error> {
+        match self.form {
+            Form::List(items) => self.list(items, seq),
+            _ => {
+                self.mistyped("a list");
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Slot::Given)
+            }
+        }
+    }
+}
