@@ -10,6 +10,7 @@ pub mod prepare;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod send;
+pub mod validate;
 
 use std::io::Write;
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::report::Summary;
 use crate::results::Stopped;
 use crate::state::resend::Resend;
 use crate::terminal::Terminal;
+use crate::validate::report::Report;
 
 /// Does what the command line asks for, tells of errors, and returns how the program is to end.
 pub fn run(command: Command) -> Exit {
@@ -37,6 +39,8 @@ pub fn run(command: Command) -> Exit {
         Command::Plan(run) => configured(&run, plan),
         Command::Count(run) => configured(&run, count),
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
+        Command::Validate(run) => configured(&run, validate),
+        Command::ValidateAndSend(run) => configured(&run, validate_and_send),
         Command::SaveMetadata { run, file } => {
             configured(&run, |run, config, terminal| save(run, &file, config, terminal))
         }
@@ -76,13 +80,7 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let started = Zoned::now();
     let summary = match send::run(config, &run.selection, &resend(run, config), terminal, &interrupt) {
         Ok(summary) => summary,
-        // The pipeline that waits for a results file learns from it that nothing was sent.
-        Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
-            tell(&error, config.show_stacktrace, terminal);
-            let stopped = Some(Stopped { exit: error.exit(), why: error.to_string() });
-            Summary::of_nothing(started, stopped)
-        }
-        Err(error) => return Err(error),
+        Err(error) => Summary::of_nothing(started, Some(stopped_by(error, config, terminal)?)),
     };
     let exit = summary.exit(run.partial_ok);
     conclude(&summary, exit, run, config)?;
@@ -126,6 +124,49 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         LogFormat::Text => outlook.to_text(),
         LogFormat::Json => format!("{}\n", outlook.to_json()),
     }))
+}
+
+fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
+    let report = match validate::run(config, &run.selection, terminal, &interrupt) {
+        Ok(report) => report,
+        Err(error) => Report::of_nothing(started, stopped_by(error, config, terminal)?),
+    };
+    let exit = report.exit(run.partial_ok);
+    let results = report.to_json(config, "validate", exit);
+    tell_result(run, &results, || report.to_text());
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
+    let done = validate::and_send(config, run, &resend(run, config), terminal, &interrupt);
+    let (report, summary) = match done {
+        Ok(done) => done,
+        Err(error) => (Report::of_nothing(started, stopped_by(error, config, terminal)?), None),
+    };
+    let exit = summary.as_ref().map_or_else(|| report.exit(run.partial_ok), |summary| summary.exit(run.partial_ok));
+    let results = match &summary {
+        Some(summary) => report.beside(summary.to_json(config, "validate+send", exit)),
+        None => report.to_json(config, "validate+send", exit),
+    };
+    let sent = summary.as_ref().map_or(String::new(), |summary| "\n".to_owned() + &summary.to_text());
+    tell_result(run, &results, || report.to_text() + &sent);
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+/// Why a run is over, for the results file: the pipeline that waits for that learns from it that nothing was done. An error that is somebody's
+/// own, or another run's, goes on.
+fn stopped_by(error: Error, config: &Config, terminal: &mut Terminal) -> Result<Stopped> {
+    if matches!(error.exit(), Exit::Usage | Exit::Locked) {
+        return Err(error);
+    }
+    tell(&error, config.show_stacktrace, terminal);
+    Ok(Stopped::for_error(&error))
 }
 
 fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {

@@ -83,3 +83,4 @@ pub mod source;
 pub mod state;
 pub mod terminal;
 pub mod text;
+pub mod validate;

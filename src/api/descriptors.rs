@@ -43,6 +43,12 @@ struct Record {
     code_value: String,
 }
 
+/// Forgets the values that are kept of an API: they have changed.
+pub fn forget(urls: &Urls, cache: &Cache) -> Result<()> {
+    let target = urls::parse("the API's data URL", &urls.data)?;
+    cache.store(&target, &Copy { etag: None, fetched: unix_now(), body: Vec::new() })
+}
+
 /// Gets what the cache does not have.
 pub struct Asking<'a> {
     /// Where everything is.

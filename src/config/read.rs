@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, yaml};
+use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, validate, yaml};
 use crate::error::{Error, Result};
 
 /// What a configuration takes from outside its file.
@@ -54,6 +54,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
         page_size: settings.need("fetch.page_size")?,
+        validate: validate::read(settings)?,
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
     })
