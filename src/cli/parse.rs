@@ -452,9 +452,9 @@ mod tests {
     fn an_option_of_another_command_says_whose_it_is() {
         assert_eq!(
             fault("plan --partial-ok"),
-            "'plan' does not take --partial-ok; commands that do: send, count, fetch"
+            "'plan' does not take --partial-ok; commands that do: send, validate, validate+send, count, fetch"
         );
-        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send");
+        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send, validate+send");
     }
 
     #[test]
@@ -530,7 +530,10 @@ mod tests {
     #[test]
     fn a_sandbox_refuses_what_is_not_its_own() {
         assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
-        assert_eq!(fault("sandbox -s x"), "'sandbox' does not take -s; commands that do: send, plan, count, fetch");
+        assert_eq!(
+            fault("sandbox -s x"),
+            "'sandbox' does not take -s; commands that do: send, plan, validate, validate+send, count, fetch"
+        );
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");

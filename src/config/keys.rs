@@ -22,8 +22,7 @@ pub struct Key {
 /// The one flat name with a type of its own: `verbose: true` is `log_level: DEBUG`, `verbose: false` says nothing.
 pub const VERBOSE: &str = "verbose";
 
-/// Every key of both generations, and what is new here. Those of `validate` and `force_delete` are checked for their type; nothing asks for
-/// them yet.
+/// Every key of both generations, and what is new here. `force_delete` is checked for its type; nothing asks for it yet.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("state_dir", None, Kind::Path, Some("~/.lightbeam"), "where state and cached metadata are kept"),

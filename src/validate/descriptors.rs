@@ -83,3 +83,36 @@ pub fn mentioned<'m>(definitions: impl IntoIterator<Item = &'m Definition>) -> B
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FALL: &str = "uri://ed-fi.org/TermDescriptor#Fall";
+
+    fn terms() -> Resource {
+        Resource::new("ed-fi", "termDescriptors")
+    }
+
+    #[test]
+    fn what_the_api_told_is_all_there_is_and_of_other_descriptors_nothing_is_known() {
+        let mut values = Values::default();
+        values.add(&terms(), [FALL]);
+        let known = Known::new(Some(values), &Plan::default());
+        assert!(known.is_whole());
+        assert_eq!(known.fault(&terms(), FALL), None);
+        assert_eq!(
+            known.fault(&terms(), "uri://x/TermDescriptor#Y").as_deref(),
+            Some("uri://x/TermDescriptor#Y is not known")
+        );
+        assert_eq!(known.fault(&Resource::new("ed-fi", "sexDescriptors"), "uri://x/SexDescriptor#Y"), None);
+    }
+
+    #[test]
+    fn an_api_without_any_values_tells_nothing() {
+        let mut empty = Values::default();
+        empty.add(&terms(), [""; 0]);
+        let known = Known::new(Some(empty), &Plan::default());
+        assert_eq!((known.is_whole(), known.fault(&terms(), FALL)), (false, None));
+    }
+}

@@ -75,6 +75,11 @@ impl<'a> Inspector<'a> {
         self.rules.methods.contains(&method)
     }
 
+    /// Whether natural keys are of use.
+    fn needs_keys(&self) -> bool {
+        self.does(Method::Uniqueness) || self.does(Method::References)
+    }
+
     /// Looks at a piece.
     pub fn inspect(&self, piece: Piece) -> Inspected<'a> {
         match piece {
@@ -169,7 +174,7 @@ impl<'a> Reader<'_, 'a> {
                 }
             }
         }
-        if let Some(key) = self.notes.key {
+        if let Some(key) = self.notes.key.filter(|_| inspector.needs_keys()) {
             let mut hasher = FxHasher::default();
             payload.hash(&mut hasher);
             inspected.keys.push(Keyed { line, key, hash: hasher.finish() });

@@ -80,3 +80,28 @@ impl Keys {
         self.jobs[job].contains_key(&key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Job, Tier, Turn};
+
+    #[test]
+    fn the_first_payload_of_a_key_is_told_to_later_ones_of_its_resource_and_of_no_other() {
+        let file = |name: &str| Arc::from(Path::new(name));
+        let job = |name: &str, files: &[&str]| Job {
+            turn: Turn { resource: Resource::new("ed-fi", name), create: 1, update: None },
+            files: files.iter().map(|name| file(name)).collect(),
+        };
+        let jobs = vec![job("schools", &["schools.jsonl"]), job("students", &["a.jsonl", "b.jsonl"])];
+        let mut keys = Keys::new(&Plan { tiers: vec![Tier { order: 1, first: 0, jobs }] });
+        let first = Place { file: file("a.jsonl"), line: 7 };
+        assert_eq!(keys.claim(1, Key(5), &file("a.jsonl"), 7, 1), Claim::First);
+        assert_eq!(keys.claim(1, Key(5), &file("b.jsonl"), 1, 1), Claim::Repeated(first.clone()));
+        assert_eq!(keys.claim(1, Key(5), &file("b.jsonl"), 2, 2), Claim::Taken(first));
+        assert_eq!(keys.claim(0, Key(5), &file("schools.jsonl"), 1, 1), Claim::First);
+        assert_eq!((keys.has(1, Key(5)), keys.has(1, Key(6))), (true, false));
+        assert_eq!(keys.job(&Resource::new("ed-fi", "students")), Some(1));
+        assert_eq!(keys.job(&Resource::new("tpdm", "students")), None);
+    }
+}

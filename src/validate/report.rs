@@ -221,3 +221,38 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
     ];
     all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::findings::Beside;
+    use super::*;
+    use crate::check::Method;
+    use crate::outcome::Place;
+
+    #[test]
+    fn the_report_stays_within_80_columns_and_tells_ten_findings_and_how_many_more() {
+        let mut tally = Tally::default();
+        tally.counts.read = 1_234_567;
+        let file: Arc<Path> = Path::new("data/students.jsonl").into();
+        for line in 1..=30 {
+            let (severity, message) = match line % 15 {
+                0 => (Severity::Warning, "a warning".to_string()),
+                n => (Severity::Fault, format!("fault {n} {}", "word ".repeat(30))),
+            };
+            let finding = Finding { severity, method: Method::Schema, path: "$.a".into(), message: message.into() };
+            let beside = Beside::Earlier(Place { file: file.clone(), line: 1 });
+            tally.add(finding, &file, Met { line, beside });
+        }
+        let resource = Resource::new("ed-fi", "studentSpecialEducationProgramEligibilityAssociations");
+        let validated = Validated { tallies: vec![tally], unchecked: vec!["word ".repeat(30)], stopped: None };
+        let report = Report::new(Zoned::now(), [resource].into_iter(), validated);
+        let text = report.to_text();
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+        assert!(text.contains("  data/students.jsonl:10 $.a (2 times)\n      fault 10 word"), "{text}");
+        assert!(!text.contains("fault 11") && text.contains("  and 8 more faults, 2 more warnings\n"), "{text}");
+        assert_eq!((report.total().invalid, report.total().warned), (28, 2));
+    }
+}
