@@ -154,9 +154,9 @@ impl Api {
         }
     }
 
-    /// Forgets the values of descriptors that are kept for later runs: they have changed.
-    pub fn forget_descriptor_values(&self) -> Result<()> {
-        descriptors::forget(&self.urls, &self.cache)
+    /// Forgets the values of these descriptors that are kept for later runs: they have changed.
+    pub fn forget_descriptor_values(&self, changed: &[&Resource]) -> Result<()> {
+        descriptors::forget(&self.urls, &self.cache, changed)
     }
 
     /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out

@@ -14,9 +14,11 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
+use crate::outcome::Tally;
 use crate::pool;
 use crate::rejects::{self, Rejects};
 use crate::report::Summary;
+use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::selector::Selector;
 use crate::state::History;
@@ -74,8 +76,10 @@ pub fn prepared_load(
     desk.observer.finished();
     api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
     let resources = desk.books.close();
-    if resources.iter().any(|(resource, tally)| resource.is_descriptor() && tally.counts.created > 0) {
-        api.forget_descriptor_values().unwrap_or_else(|error| observer.log(Level::Warning, &error.to_string()));
+    let is_changed = |(resource, tally): &&(Resource, Tally)| resource.is_descriptor() && tally.counts.created > 0;
+    let changed: Vec<&Resource> = resources.iter().filter(is_changed).map(|(resource, _)| resource).collect();
+    if !changed.is_empty() {
+        api.forget_descriptor_values(&changed).unwrap_or_else(|error| observer.log(Level::Warning, &error.to_string()));
     }
     let stopped = Stopped::by(stop, interrupt);
     Ok(Summary { id, started, completed: Zoned::now(), resources, rejects_dir, stopped })
