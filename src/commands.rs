@@ -148,7 +148,13 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
         Ok(done) => done,
         Err(error) => (Report::of_nothing(started, stopped_by(error, config, terminal)?), None),
     };
-    let exit = summary.as_ref().map_or_else(|| report.exit(run.partial_ok), |summary| summary.exit(run.partial_ok));
+    let found = report.exit(run.partial_ok);
+    let exit = match summary.as_ref().map(|summary| summary.exit(run.partial_ok)) {
+        None => found,
+        // What was sent before stands, but is invalid.
+        Some(Exit::Ok | Exit::AllSkipped) if found != Exit::Ok => Exit::SomeFailed,
+        Some(exit) => exit,
+    };
     let results = match &summary {
         Some(summary) => report.beside(summary.to_json(config, "validate+send", exit)),
         None => report.to_json(config, "validate+send", exit),

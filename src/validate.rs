@@ -145,9 +145,8 @@ impl<'a> Validation<'a> {
         desk.bytes_read += bytes;
         desk.progress.failed += desk.tallies[job].counts.invalid - invalid;
         desk.progress.tier = self.plan.tiers.partition_point(|tier| tier.first <= job);
-        let resource =
-            &self.plan.tiers[desk.progress.tier - 1].jobs[job - self.plan.tiers[desk.progress.tier - 1].first];
-        desk.progress.resource = resource.turn.resource.name().into();
+        let tier = &self.plan.tiers[desk.progress.tier - 1];
+        desk.progress.resource = tier.jobs[job - tier.first].turn.resource.name().into();
     }
 
     /// Stops where there are as many invalid payloads as somebody wants to hear of.
@@ -171,13 +170,15 @@ impl<'a> Validation<'a> {
             }
         };
         let most = self.inspector.rules.references.max_failures;
-        let missing = desk.references.missing(self.remote.is_some());
-        for (job, file, finding, met) in missing.take(most.map_or(usize::MAX, |most| most as usize)) {
+        let mut told = 0;
+        for (job, file, finding, met) in desk.references.missing(self.remote.is_some()) {
             desk.tallies[job].add(finding, file, met);
-        }
-        if let Some(most) = most.filter(|&most| desk.references.missing(true).count() as u64 >= most) {
-            let why = format!("validate.references.max_failures ({most}) reached");
-            let _ = stop.set(Stopped { exit: Exit::SomeFailed, why });
+            told += 1;
+            if most == Some(told) {
+                let why = format!("validate.references.max_failures ({told}) reached");
+                let _ = stop.set(Stopped { exit: Exit::SomeFailed, why });
+                break;
+            }
         }
         Ok(unchecked)
     }

@@ -64,8 +64,14 @@ pub fn and_send(
         return Ok((report, None));
     }
     let invalid = Invalid::of(report.resources.iter().map(|(_, tally)| tally));
-    let summary = send::prepared_load(config, &prepared, &invalid, resend, observer, interrupt)?;
-    Ok((report, Some(summary)))
+    match send::prepared_load(config, &prepared, &invalid, resend, observer, interrupt) {
+        Ok(summary) => Ok((report, Some(summary))),
+        Err(error) if matches!(error.exit(), Exit::Usage | Exit::Locked) => Err(error),
+        Err(error) => {
+            report.stopped = Some(Stopped::for_error(&error));
+            Ok((report, None))
+        }
+    }
 }
 
 /// By what it shows that a file is not what it was: lengths and times of all files.

@@ -166,6 +166,8 @@ impl Remote<'_> {
             for (&number, answer) in batch.iter().zip(answers) {
                 match answer {
                     Ok(true) => open[number].fate = Fate::Found,
+                    // What may be of several resources may be found among the next one's.
+                    Ok(false) if open[number].to.targets.len() > 1 => {}
                     Ok(false) => missing += open[number].mentions(),
                     Err(reason) => return Ok(Err(reason)),
                 }
