@@ -3,7 +3,7 @@
 //! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
-//! a descriptor of its kind and namespace was posted, because a real API has its descriptors loaded before anybody posts. School
+//! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School
 //! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
 //! deletes and key changes among the change queries.
 //!
