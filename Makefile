@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test test-nginx check static bench fuzz model
+.PHONY: help demo test test-nginx test-create check static bench fuzz model
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -18,6 +18,12 @@ test-nginx: export PATH := $(PATH):/usr/sbin
 test-nginx: ## Run the tests through a real gateway; installs nginx from Debian if it is missing
 	command -v nginx >/dev/null || { apt-get update && apt-get install -y --no-install-recommends nginx-light; }
 	cargo test --test it -- --ignored nginx
+
+earthmover := target/earthmover/bin/earthmover
+test-create: export EARTHMOVER := $(CURDIR)/$(earthmover)
+test-create: ## Make payloads with earthmover and the templates of create; installs earthmover from PyPI into target
+	test -x $(earthmover) || { python3 -m venv target/earthmover && target/earthmover/bin/pip install -q earthmover==0.4.10; }
+	cargo test --test it -- --ignored earthmover
 
 check: ## Formatting, lints, documentation and every test
 	cargo fmt --check

@@ -39,6 +39,8 @@ pub enum Command {
     Count(Run),
     /// Fetch records.
     Fetch(Run, FetchArgs),
+    /// Make templates for earthmover.
+    Create(Run),
     /// Be an Ed-Fi API.
     #[cfg(feature = "sandbox")]
     Sandbox(SandboxArgs),

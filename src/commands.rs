@@ -1,6 +1,7 @@
 //! One file a command, each readable on one screen, and what they have in common: output, configuration, the end.
 
 pub mod count;
+pub mod create;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod fetch;
@@ -17,12 +18,14 @@ use std::path::Path;
 
 use jiff::Zoned;
 
+use self::count::Census;
 use crate::api::cache;
 use crate::cli::{Command, FetchArgs, LogFormat, Output, Run};
 use crate::config::{self, Config, Level};
 use crate::disk::{self, Readers};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::fetch::harvest::Yield;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
 use crate::report::Summary;
@@ -41,6 +44,7 @@ pub fn run(command: Command) -> Exit {
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
         Command::Validate(run) => configured(&run, validate),
         Command::ValidateAndSend(run) => configured(&run, validate_and_send),
+        Command::Create(run) => configured(&run, create),
         Command::SaveMetadata { run, file } => {
             configured(&run, |run, config, terminal| save(run, &file, config, terminal))
         }
@@ -78,13 +82,28 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let interrupt = Interrupt::on_signals()?;
     let started = Zoned::now();
-    let summary = match send::run(config, &run.selection, &resend(run, config), terminal, &interrupt) {
-        Ok(summary) => summary,
-        Err(error) => Summary::of_nothing(started, Some(stopped_by(error, config, terminal)?)),
-    };
+    let summary = send::run(config, &run.selection, &resend(run, config), terminal, &interrupt);
+    let summary = or_nothing(summary, config, terminal, |stopped| Summary::of_nothing(started, Some(stopped)))?;
     let exit = summary.exit(run.partial_ok);
     conclude(&summary, exit, run, config)?;
     Ok(exit)
+}
+
+/// What there is to tell of a run that could not begin, once its error is told: the pipeline that waits for a results file learns from it that
+/// nothing was done. A wrong command line or a lock is no run.
+fn or_nothing<T>(
+    outcome: Result<T>,
+    config: &Config,
+    terminal: &mut Terminal,
+    nothing: impl FnOnce(Stopped) -> T,
+) -> Result<T> {
+    match outcome {
+        Err(error) if !matches!(error.exit(), Exit::Usage | Exit::Locked) => {
+            tell(&error, config.show_stacktrace, terminal);
+            Ok(nothing(Stopped::for_error(&error)))
+        }
+        other => other,
+    }
 }
 
 /// Tells how a run ended, on the terminal and in the results file.
@@ -129,10 +148,8 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
-    let report = match validate::run(config, &run.selection, terminal, &interrupt) {
-        Ok(report) => report,
-        Err(error) => Report::of_nothing(started, stopped_by(error, config, terminal)?),
-    };
+    let report = validate::run(config, &run.selection, terminal, &interrupt);
+    let report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
     let exit = report.exit(run.partial_ok);
     let results = report.to_json(config, "validate", exit);
     tell_result(run, &results, || report.to_text());
@@ -144,10 +161,8 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
     config::check_data_dir(&config.data_dir)?;
     let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
     let done = validate::and_send(config, run, &resend(run, config), terminal, &interrupt);
-    let (report, summary) = match done {
-        Ok(done) => done,
-        Err(error) => (Report::of_nothing(started, stopped_by(error, config, terminal)?), None),
-    };
+    let nothing = |stopped| (Report::of_nothing(started, stopped), None);
+    let (report, summary) = or_nothing(done, config, terminal, nothing)?;
     let found = report.exit(run.partial_ok);
     let exit = match summary.as_ref().map(|summary| summary.exit(run.partial_ok)) {
         None => found,
@@ -165,16 +180,6 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
     Ok(exit)
 }
 
-/// Why a run is over, for the results file: the pipeline that waits for that learns from it that nothing was done. An error that is somebody's
-/// own, or another run's, goes on.
-fn stopped_by(error: Error, config: &Config, terminal: &mut Terminal) -> Result<Stopped> {
-    if matches!(error.exit(), Exit::Usage | Exit::Locked) {
-        return Err(error);
-    }
-    tell(&error, config.show_stacktrace, terminal);
-    Ok(Stopped::for_error(&error))
-}
-
 fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let interrupt = Interrupt::on_signals()?;
     let written = metadata::save(config, file, terminal, &interrupt)?;
@@ -185,10 +190,12 @@ fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Res
 }
 
 fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
-    let census = count::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let census = count::run(config, &run.selection, terminal, &interrupt);
+    let census = or_nothing(census, config, terminal, |stopped| Census::of_nothing(started, stopped))?;
     let exit = census.exit(run.partial_ok);
     let results = census.to_json(config, exit);
-    if let Some(stopped) = &census.stopped {
+    if let Some(stopped) = census.stopped.as_ref().filter(|_| !census.resources.is_empty()) {
         terminal.log(Level::Critical, &stopped.why);
     }
     let separator = &config.count_separator;
@@ -204,11 +211,22 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 }
 
 fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
-    let fetched = fetch::run(config, run, args, terminal, &Interrupt::on_signals()?)?;
+    let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
+    let fetched = fetch::run(config, run, args, terminal, &interrupt);
+    let nothing = |stopped| Yield::of_nothing(started, fetch::folder(config, args), stopped);
+    let fetched = or_nothing(fetched, config, terminal, nothing)?;
     let exit = fetched.exit(run.partial_ok);
     let results = fetched.to_json(config, exit);
     tell_result(run, &results, || fetched.to_text());
     write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    let (told, exit) = create::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
+    if !run.output.quiet {
+        say(&told);
+    }
     Ok(exit)
 }
 

@@ -298,12 +298,12 @@ impl Ledger {
                 match after {
                     Some(Ok(after)) => self.harvest.after = Some(after),
                     // That it cannot be checked is as bad as that it failed.
-                    Some(Err(reason)) => self.harvest.ending.fail(reason),
+                    Some(Err(reason)) => self.harvest.ending.turn(Ending::Failed(reason)),
                     None => {}
                 }
             }
-            What::Failed(reason) => self.harvest.ending.fail(reason),
-            What::Missed => self.harvest.ending = Ending::Missed,
+            What::Failed(reason) => self.harvest.ending.turn(Ending::Failed(reason)),
+            What::Missed => self.harvest.ending.turn(Ending::Missed),
         }
         self.opened && self.open == 0
     }

@@ -169,6 +169,16 @@ pub const COMMANDS: &[CommandInfo] = &[
             None => Err(Error::usage("'metadata' needs a file: lightbeam metadata save FILE")),
         },
     },
+    CommandInfo {
+        name: "create",
+        operands: &[],
+        takes_config: true,
+        summary: "make templates that turn tables into payloads",
+        about: "Makes an earthmover project in the current folder: earthmover.yml, and templates/{resource}.jsont for each \
+                selected resource, with a column for each value that its payloads can have. Nothing that is there is \
+                written over.",
+        make: |parsed| Ok(Command::Create(parsed.run)),
+    },
     #[cfg(feature = "sandbox")]
     CommandInfo {
         name: "sandbox",
@@ -192,7 +202,7 @@ pub const COMMANDS: &[CommandInfo] = &[
 ];
 
 /// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 3] = ["delete", "truncate", "create"];
+pub const LATER: [&str; 2] = ["delete", "truncate"];
 
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
@@ -223,9 +233,10 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata"];
-const SELECTING: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch"];
+const ALL: &[&str] =
+    &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata", "create", "sandbox", "demo"];
+const WITH_CONFIG: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata", "create"];
+const SELECTING: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "create"];
 const WITH_FILES: &[&str] = &["send", "plan", "validate", "validate+send"];
 const RESENDING: &[&str] = &["send", "plan", "validate+send"];
 const FORCED: &[&str] = &["send", "plan", "validate+send", "fetch"];
@@ -234,7 +245,7 @@ const ASKING: &[&str] = &["send", "validate+send", "count", "fetch"];
 const SENDING: &[&str] = &["send", "validate+send"];
 const STRICT: &[&str] = &["validate+send"];
 const FETCH: &[&str] = &["fetch"];
-const TELLING: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata", "demo"];
+const TELLING: &[&str] = &["send", "plan", "validate", "validate+send", "count", "fetch", "metadata", "create", "demo"];
 const OFFLINE: &[&str] = &["send", "plan", "validate", "validate+send", "sandbox"];
 const SANDBOX: &[&str] = &["sandbox"];
 

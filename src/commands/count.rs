@@ -65,6 +65,11 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
 }
 
 impl Census {
+    /// Of a count that could not begin.
+    pub fn of_nothing(started: Zoned, stopped: Stopped) -> Census {
+        Census { started, completed: Zoned::now(), resources: Vec::new(), stopped: Some(stopped) }
+    }
+
     /// How the program is to end. `partial_ok`: a part that failed is no failure of the run.
     pub fn exit(&self, partial_ok: bool) -> Exit {
         let failed = self.resources.iter().filter(|(_, count)| matches!(count, Some(Err(_)))).count();

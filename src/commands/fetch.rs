@@ -1,6 +1,7 @@
 //! `lightbeam fetch`: the API's records of the selected resources, each resource as a file of lines.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
@@ -74,7 +75,7 @@ pub fn run(
             format!("pages have fewer records than fetch.page_size, {}, for the API gives no more", config.page_size);
         observer.log(Level::Info, &text);
     }
-    let folder = args.output.clone().unwrap_or_else(|| config.data_dir.clone());
+    let folder = folder(config, args);
     let pool = pool::workers(config.connection.pool_size)?;
     let shape = Shape { keys: args.keys.clone(), sendable: args.sendable };
     // Of versions that are yet to come there are no records.
@@ -92,6 +93,11 @@ pub fn run(
     });
     let (since, next_since) = (args.since, newest.map(|newest| newest + 1));
     Ok(Yield { started, completed: Zoned::now(), resources: resources.collect(), folder, since, next_since, stopped })
+}
+
+/// Where the files go.
+pub fn folder(config: &Config, args: &FetchArgs) -> PathBuf {
+    args.output.clone().unwrap_or_else(|| config.data_dir.clone())
 }
 
 /// So many resources that are skipped are named.

@@ -1,12 +1,15 @@
 //! What is fetched of a resource until it is complete: a file for each part, so that parts can come in any order and memory holds none of them.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Disk, System};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
+
+/// So much of two files is compared at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// The file by which a process has the folder.
 const LOCK: &str = "lock";
@@ -128,13 +131,18 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     if !other.is_file() || fs::metadata(one)?.len() != fs::metadata(other)?.len() {
         return Ok(false);
     }
-    let (one, other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
-    for (a, b) in one.bytes().zip(other.bytes()) {
-        if a? != b? {
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
+    loop {
+        let read = one.read(&mut a)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        other.read_exact(&mut b[..read])?;
+        if a[..read] != b[..read] {
             return Ok(false);
         }
     }
-    Ok(true)
 }
 
 #[cfg(test)]

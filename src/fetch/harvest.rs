@@ -51,10 +51,10 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// It could not be read. The first reason counts.
-    pub fn fail(&mut self, reason: Reason) {
+    /// It ends otherwise than well. What was the first to go wrong counts.
+    pub fn turn(&mut self, otherwise: Ending) {
         if *self == Ending::Fetched {
-            *self = Ending::Failed(reason);
+            *self = otherwise;
         }
     }
 }
@@ -145,6 +145,19 @@ pub struct Yield {
 }
 
 impl Yield {
+    /// Of a fetch that could not begin.
+    pub fn of_nothing(started: Zoned, folder: PathBuf, stopped: Stopped) -> Yield {
+        let (resources, since, next_since) = Default::default();
+        let (completed, stopped) = (Zoned::now(), Some(stopped));
+        Yield { started, completed, folder, resources, since, next_since, stopped }
+    }
+
+    /// How many records are in files, and in how many.
+    fn kept(&self) -> (u64, u64) {
+        let kept = || self.resources.iter().filter(|(_, harvest)| harvest.file.is_some());
+        (kept().map(|(_, harvest)| harvest.records).sum(), kept().count() as u64)
+    }
+
     /// How the program is to end. `partial_ok`: a part that failed is no failure of the run.
     pub fn exit(&self, partial_ok: bool) -> Exit {
         let words = || self.resources.iter().map(|(_, harvest)| harvest.word());
@@ -164,8 +177,7 @@ impl Yield {
         let cells = |harvest: &Harvest| vec![text::count(harvest.records), harvest.word().to_string()];
         let mut rows = vec![(String::new(), vec!["records".into(), String::new()])];
         rows.extend(told.map(|(resource, harvest)| (resource.name().to_string(), cells(harvest))));
-        let kept = || self.resources.iter().filter(|(_, h)| h.file.is_some());
-        let records = kept().map(|(_, harvest)| harvest.records).sum::<u64>();
+        let (records, files) = self.kept();
         rows.push(("total".into(), vec![text::count(records), String::new()]));
         let mut text = text::table(&rows, COLUMNS);
         for (resource, harvest) in self.resources.iter().filter(|(_, harvest)| harvest.is_told()) {
@@ -184,7 +196,7 @@ impl Yield {
             text.push_str(&format!("The next fetch goes on from here with --since {next}\n"));
         }
         let seconds = seconds(&self.started, &self.completed);
-        let (records, files) = (text::counted(records, "record"), text::counted(kept().count() as u64, "file"));
+        let (records, files) = (text::counted(records, "record"), text::counted(files, "file"));
         text + &format!("{records} in {files} in {}, in {seconds:.1} s\n", self.folder.display())
     }
 
@@ -192,9 +204,8 @@ impl Yield {
     pub fn to_json(&self, config: &Config, exit: Exit) -> Value {
         let resources: Map<String, Value> =
             self.resources.iter().map(|(resource, h)| (resource.name().to_string(), h.to_json(resource))).collect();
-        let fetched = self.resources.iter().map(|(_, harvest)| harvest.records).sum::<u64>();
         let own = json!({
-            "total_records_fetched": fetched,
+            "total_records_fetched": self.kept().0,
             "output_dir": self.folder.display().to_string(),
             "since": self.since,
             "next_since": self.next_since,

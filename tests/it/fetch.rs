@@ -89,29 +89,18 @@ fn what_is_fetched_can_be_sent_to_another_api_and_is_the_same_there() {
 
 #[test]
 fn faults_and_tokens_that_expire_leave_no_gap() {
+    use std::time::Duration;
     let faults =
-        Options { fail_429: Some(13), fail_500: Some(17), cut: Some(7), no_cursor: true, ..Options::default() };
-    let short = Options { token_lifetime: std::time::Duration::from_secs(1), ..Options::default() };
-    let slow = Options { latency: std::time::Duration::from_millis(25), ..short };
-    for (options, renews) in [(faults, false), (slow, true)] {
-        let stage = stage(50, options);
-        let tokens = number(&stage.stats()["tokens"]);
-        let args = [
-            "--sendable",
-            "--set",
-            "fetch.page_size",
-            "1",
-            "num_retries",
-            "20",
-            "backoff_factor",
-            "1",
-            "pool_size",
-            "1",
-        ];
-        let args = args.map(|arg| if arg == "pool_size" { "connection.pool_size" } else { arg });
-        fetch(&stage, &args).0.expect(0);
-        assert_eq!(lines(&stage, "out/students.jsonl"), students(50));
-        assert!(!renews || number(&stage.stats()["tokens"]) > tokens + 1);
+        Options { fail_429: Some(29), fail_500: Some(19), cut: Some(11), no_cursor: true, ..Options::default() };
+    let (token_lifetime, latency) = (Duration::from_secs(1), Duration::from_millis(60));
+    for options in [faults, Options { token_lifetime, latency, ..Options::default() }] {
+        let stage = stage(30, options);
+        let (before, tokens) = (stage.sandbox.received().len(), number(&stage.stats()["tokens"]));
+        let settings = ["--set", "fetch.page_size", "1", "backoff_factor", "1", "connection.pool_size", "1"];
+        fetch(&stage, &[&settings[..], &["--sendable"]].concat()).0.expect(0);
+        assert_eq!(lines(&stage, "out/students.jsonl"), students(30));
+        let refused = stage.sandbox.received()[before..].iter().filter(|request| request.status != Some(200)).count();
+        assert!(refused > 2 || number(&stage.stats()["tokens"]) > tokens, "nothing went wrong");
     }
 }
 
@@ -244,6 +233,17 @@ fn an_interruption_is_obeyed_between_pages() {
     assert!(names(&stage.folder.0.join("out")).is_empty(), "neither a file nor drafts");
     let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("fetched.json")).unwrap()).unwrap();
     assert_eq!(results["resources"]["students"]["outcome"], "missed");
+}
+
+#[test]
+fn a_run_that_cannot_begin_says_so_in_the_results_too() {
+    let stage = Stage::with(Options { credentials: Some(("other".into(), "key".into())), ..Options::default() });
+    for command in ["fetch", "count"] {
+        stage.run(&[command, "--results-file", "r.json"]).expect(4).tells(&["login refused"]);
+        let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("r.json")).unwrap()).unwrap();
+        assert_eq!((&results["command"], number(&results["exit_code"])), (&command.into(), 4));
+        assert!(results["stopped"].as_str().unwrap().starts_with("login refused"), "{results}");
+    }
 }
 
 #[test]

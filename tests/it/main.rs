@@ -5,6 +5,7 @@ mod checker;
 mod command_line;
 mod configuration;
 mod count;
+mod create;
 mod district;
 mod exits;
 mod faults;
