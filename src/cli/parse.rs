@@ -532,7 +532,7 @@ mod tests {
         assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
         assert_eq!(
             fault("sandbox -s x"),
-            "'sandbox' does not take -s; commands that do: send, plan, validate, validate+send, count, fetch"
+            "'sandbox' does not take -s; commands that do: send, plan, validate, validate+send, count, fetch, create"
         );
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");

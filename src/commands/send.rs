@@ -34,7 +34,8 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
-    let prepared = prepare(config, selector, observer, interrupt)?;
+    // The model is large, and sending needs no more of it.
+    let prepared = Prepared { model: None, ..prepare(config, selector, observer, interrupt)? };
     prepared_load(config, &prepared, &Invalid::default(), resend, observer, interrupt)
 }
 
