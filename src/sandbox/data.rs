@@ -34,7 +34,7 @@ pub struct Data {
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
-    /// For each descriptor the namespaces of which there is one.
+    /// For each descriptor the namespaces of which one was posted.
     namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
@@ -95,13 +95,9 @@ impl Data {
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
                 let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
-                self.has_namespace(descriptor, namespace);
+                lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
             }
         }
-    }
-
-    fn has_namespace(&self, descriptor: &Resource, namespace: &str) {
-        lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
     }
 
     fn add_school_years(&self) {
@@ -203,7 +199,7 @@ impl Data {
         let upserted = self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now());
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
         if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
-            self.has_namespace(resource, namespace);
+            lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace.to_owned());
         }
         let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
