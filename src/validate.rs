@@ -71,7 +71,7 @@ struct Desk<'a> {
 }
 
 impl<'a> Validation<'a> {
-    /// Validates the load. An error is one of the API, which was asked for what is referred to, or of lightbeam itself.
+    /// Validates the load. An error is one of lightbeam itself; that the API failed is told by what is found.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Validated> {
         let plan = self.plan;
         let mut desk = Desk {
@@ -87,7 +87,7 @@ impl<'a> Validation<'a> {
         self.read(&mut desk, &stop, observer)?;
         let mut unchecked = Vec::new();
         if self.inspector.does(Method::References) && stop.get().is_none() && self.interrupt.asked().is_none() {
-            unchecked = self.refer(&mut desk, &stop, observer)?;
+            unchecked = self.refer(&mut desk, &stop, observer);
         }
         observer.finished();
         Ok(Validated { tallies: desk.tallies, unchecked, stopped: Stopped::by(stop, self.interrupt) })
@@ -158,11 +158,17 @@ impl<'a> Validation<'a> {
         }
     }
 
-    /// Settles which references refer to nothing. Returns what could not be told.
-    fn refer(&self, desk: &mut Desk<'a>, stop: &OnceLock<Stopped>, observer: &mut dyn Observer) -> Result<Vec<String>> {
+    /// Settles which references refer to nothing. Returns what could not be told. An API that fails stops the run, of which the rest still counts.
+    fn refer(&self, desk: &mut Desk<'a>, stop: &OnceLock<Stopped>, observer: &mut dyn Observer) -> Vec<String> {
         let open = desk.references.not_here(&desk.keys);
         let unchecked = match &self.remote {
-            Some(remote) => remote.look(open, observer)?,
+            Some(remote) => match remote.look(open, observer) {
+                Ok(untold) => untold,
+                Err(error) => {
+                    let _ = stop.set(Stopped::for_error(&error));
+                    return Vec::new();
+                }
+            },
             None => {
                 let untold = desk.references.without_api();
                 let text = "were not checked: the load has no file of it, and the API is not asked";
@@ -180,6 +186,6 @@ impl<'a> Validation<'a> {
                 break;
             }
         }
-        Ok(unchecked)
+        unchecked
     }
 }

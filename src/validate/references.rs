@@ -144,11 +144,8 @@ impl Open<'_> {
     fn message(&self, with_api: bool) -> String {
         let parts = self.to.members().zip(&self.values).map(|(name, value)| format!("{name} {value}"));
         let parts = parts.collect::<Vec<_>>().join(", ");
-        let nowhere = if with_api { "neither in this load nor in the API" } else { "in this load" };
-        match with_api {
-            true => format!("there is no {} with {parts}, {nowhere}", self.to.entity),
-            false => format!("there is no {} with {parts} {nowhere}", self.to.entity),
-        }
+        let nowhere = if with_api { ", neither in this load nor in the API" } else { " in this load" };
+        format!("there is no {} with {parts}{nowhere}", self.to.entity)
     }
 }
 

@@ -171,3 +171,16 @@ fn ctrl_c_ends_the_asking_and_blames_nobody() {
     let results: Value = serde_json::from_slice(&results).unwrap();
     assert_eq!(told(&results, "failures").len(), 0);
 }
+
+#[test]
+fn an_api_that_fails_stops_the_run_and_what_was_found_until_then_is_told() {
+    let credentials = Some(("another".into(), "secret".into()));
+    let stage = Stage::with(Options { credentials, ..Options::default() });
+    stage.data("students.jsonl", &["{}".into()]);
+    stage.data("studentContactAssociations.jsonl", &[contact_of(1)]);
+    let (run, results) = results(&stage, "validate", &["--set", "validate.methods", "[schema, references]"]);
+    run.expect(4);
+    let told = told(&results, "failures");
+    assert!(!told.is_empty() && told.iter().all(|text| text.starts_with("students.jsonl:1 schema")), "{told:?}");
+    assert!(results["stopped"].is_string());
+}
