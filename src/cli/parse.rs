@@ -226,6 +226,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
+            Id::Strict => run.strict = true,
             Id::Rate => run
                 .config
                 .sets
@@ -451,9 +452,9 @@ mod tests {
     fn an_option_of_another_command_says_whose_it_is() {
         assert_eq!(
             fault("plan --partial-ok"),
-            "'plan' does not take --partial-ok; commands that do: send, count, fetch"
+            "'plan' does not take --partial-ok; commands that do: send, validate, validate+send, count, fetch"
         );
-        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send");
+        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send, validate+send");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Prepared {
     pub api: Api,
     /// In which order.
     pub plan: Plan,
+    /// What the API's OpenAPI documents say, if it has any.
+    pub model: Option<Model>,
     /// What tells the natural keys of each of the plan's jobs, where that is known.
     pub natural: Vec<Option<Natural>>,
 }
@@ -57,8 +59,10 @@ pub fn prepare(
             format!("there is nothing to send in {}: no data file of a selected resource", config.data_dir.display());
         observer.log(Level::Warning, &text);
     }
-    let natural = natural(&source, &plan, observer);
-    Ok(Prepared { api, plan, natural })
+    let model = model(&source, observer);
+    let natural = |job: &Job| Natural::of(model.as_ref()?.get(&job.turn.resource)?);
+    let natural = plan.jobs().map(natural).collect();
+    Ok(Prepared { api, plan, model, natural })
 }
 
 /// What the API's OpenAPI documents say. They only add to what the dependencies tell: without them all can be sent all the same, only not
@@ -75,15 +79,13 @@ fn source(api: &Api, observer: &mut dyn Observer) -> Result<Source> {
     }
 }
 
-/// What tells the natural keys of the plan's jobs.
-fn natural(source: &Source, plan: &Plan, observer: &mut dyn Observer) -> Vec<Option<Natural>> {
-    let model = Model::compile(source);
-    if let Err(error) = &model {
+/// What the documents mean; `None` if they tell of no resource.
+fn model(source: &Source, observer: &mut dyn Observer) -> Option<Model> {
+    let model = Model::compile(source).inspect_err(|error| {
         let text = format!("{error}; so payloads of one natural key may overtake each other");
         observer.log(Level::Warning, &text);
-    }
-    let natural = |job: &Job| Natural::of(model.as_ref().ok()?.get(&job.turn.resource)?);
-    plan.jobs().map(natural).collect()
+    });
+    model.ok().filter(|model| !model.definitions().is_empty())
 }
 
 /// An API and what is to be read from it.
