@@ -154,6 +154,11 @@ impl Api {
         }
     }
 
+    /// Forgets the values of these descriptors that are kept for later runs: they have changed.
+    pub fn forget_descriptor_values(&self, changed: &[&Resource]) -> Result<()> {
+        descriptors::forget(&self.urls, &self.cache, changed)
+    }
+
     /// What the API's OpenAPI documents say of resources and descriptors; they know some that the dependencies leave out
     /// (`schoolYearTypes`). A document that the API does not have is a warning, and what it would say is missing.
     pub fn source(&self, warn: &mut dyn FnMut(String)) -> Result<Source> {
@@ -250,6 +255,7 @@ mod tests {
             metadata_file: None,
             count_separator: "\t".into(),
             page_size: 100,
+            validate: Default::default(),
             force_delete: false,
             log_level: Level::Info,
             show_stacktrace: false,

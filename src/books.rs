@@ -1,8 +1,5 @@
 //! What is known of a run so far. Only the calling thread has it.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use crate::observer::Progress;
 use crate::outcome::{Outcome, Tally, Verdict};
 use crate::plan::Plan;
@@ -21,11 +18,10 @@ pub struct Books {
 impl Books {
     /// Of a run that has not begun.
     pub fn new(plan: &Plan) -> Books {
-        let size = |file: &Arc<Path>| std::fs::metadata(file).map_or(0, |m| m.len());
         Books {
             resources: plan.jobs().map(|job| (job.turn.resource.clone(), Tally::default())).collect(),
             progress: Progress { tiers: plan.tiers.len(), ..Progress::default() },
-            bytes: plan.jobs().flat_map(|job| &job.files).map(size).sum(),
+            bytes: plan.bytes(),
             bytes_read: 0,
         }
     }
@@ -44,9 +40,7 @@ impl Books {
         self.progress.settled += sifted.counts.settled();
         sifted.flaws.into_iter().for_each(|flaw| self.settled(flaw));
         let payloads: u64 = self.resources.iter().map(|(_, tally)| tally.counts.payloads()).sum();
-        let share = self.bytes as f64 / self.bytes_read.max(1) as f64;
-        self.progress.total = (payloads as f64 * share.max(1.0)) as u64;
-        self.progress.estimated = self.bytes_read < self.bytes;
+        self.progress.estimate(payloads, self.bytes_read, self.bytes);
     }
 
     /// Enters what became of a payload.

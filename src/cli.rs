@@ -25,6 +25,10 @@ pub enum Command {
     Send(Run),
     /// Show what would be sent.
     Plan(Run),
+    /// Tell which payloads the API would refuse.
+    Validate(Run),
+    /// Send the payloads that it would not.
+    ValidateAndSend(Run),
     /// Save the API's metadata.
     SaveMetadata {
         /// From which API, and how.
@@ -71,6 +75,8 @@ pub struct Run {
     pub wipe: bool,
     /// Where the results go, as JSON.
     pub results_file: Option<PathBuf>,
+    /// Send nothing if validation finds anything wrong.
+    pub strict: bool,
     /// Exit 0 where only some payloads failed.
     pub partial_ok: bool,
     /// What is told meanwhile.

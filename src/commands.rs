@@ -13,6 +13,7 @@ pub mod prepare;
 pub mod sandbox;
 pub mod send;
 pub mod truncate;
+pub mod validate;
 
 use std::io::Write;
 use std::path::Path;
@@ -34,6 +35,7 @@ use crate::report::Summary;
 use crate::results::Stopped;
 use crate::state::resend::Resend;
 use crate::terminal::Terminal;
+use crate::validate::report::Report;
 
 /// Does what the command line asks for, tells of errors, and returns how the program is to end.
 pub fn run(command: Command) -> Exit {
@@ -43,6 +45,8 @@ pub fn run(command: Command) -> Exit {
         Command::Plan(run) => configured(&run, plan),
         Command::Count(run) => configured(&run, count),
         Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
+        Command::Validate(run) => configured(&run, validate),
+        Command::ValidateAndSend(run) => configured(&run, validate_and_send),
         Command::Delete(run, args) => configured(&run, |run, config, terminal| delete(run, &args, config, terminal)),
         Command::Truncate(run, args) => {
             configured(&run, |run, config, terminal| truncate(run, &args, config, terminal))
@@ -146,6 +150,41 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         LogFormat::Text => outlook.to_text(),
         LogFormat::Json => format!("{}\n", outlook.to_json()),
     }))
+}
+
+fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
+    let report = validate::run(config, &run.selection, terminal, &interrupt);
+    let report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
+    let exit = report.exit(run.partial_ok);
+    let results = report.to_json(config, "validate", exit);
+    tell_result(run, &results, || report.to_text());
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
+}
+
+fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    config::check_data_dir(&config.data_dir)?;
+    let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
+    let done = validate::and_send(config, run, &resend(run, config), terminal, &interrupt);
+    let nothing = |stopped| (Report::of_nothing(started, stopped), None);
+    let (report, summary) = or_nothing(done, config, terminal, nothing)?;
+    let found = report.exit(run.partial_ok);
+    let exit = match summary.as_ref().map(|summary| summary.exit(run.partial_ok)) {
+        None => found,
+        // What was sent before stands, but is invalid.
+        Some(Exit::Ok | Exit::AllSkipped) if found != Exit::Ok => Exit::SomeFailed,
+        Some(exit) => exit,
+    };
+    let results = match &summary {
+        Some(summary) => report.beside(summary.to_json(config, "validate+send", exit)),
+        None => report.to_json(config, "validate+send", exit),
+    };
+    let sent = summary.as_ref().map_or(String::new(), |summary| "\n".to_owned() + &summary.to_text());
+    tell_result(run, &results, || report.to_text() + &sent);
+    write_results_if_wanted(run, &results)?;
+    Ok(exit)
 }
 
 fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {

@@ -10,6 +10,7 @@ pub mod paths;
 mod read;
 mod secret;
 mod settings;
+pub mod validate;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use params::Params;
 pub use paths::check_data_dir;
 pub use read::{Given, parse};
 pub use secret::{ClientSecret, Secret};
+pub use validate::Validate;
 
 /// What the command line says of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub struct Config {
     pub count_separator: String,
     /// Records in each page that `fetch` asks for.
     pub page_size: u32,
+    /// What validation checks.
+    pub validate: Validate,
     /// Delete without asking.
     pub force_delete: bool,
     /// The least severe level that is logged.

@@ -114,19 +114,25 @@ impl Appending for File {
 
 /// Puts `bytes` in place of what the file held, as [`replace_on`] does, on the disk of this machine.
 pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
-    replace_on(&System, path, bytes, readers).or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
+    replace_on(&System, path, readers, |file| file.write(bytes))
+        .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
 }
 
-/// Puts `bytes` in place of what the file held: temporary file in the same folder, sync, rename, sync of the folder. Whatever happens, the
+/// Puts what `write` writes in place of what the file held: temporary file in the same folder, sync, rename, sync of the folder. Whatever happens, the
 /// file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace the same file at once.
-pub fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+pub fn replace_on(
+    disk: &dyn Disk,
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Appending) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = folder_of(path);
     make_folders(disk, folder)?;
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.new", std::process::id()));
     let temporary = folder.join(name);
-    write_whole(disk, &temporary, bytes, readers)
+    write_whole(disk, &temporary, readers, write)
         .and_then(|()| disk.rename(&temporary, path))
         .and_then(|()| disk.sync_folder(folder))
         .inspect_err(|_| drop(disk.remove(&temporary)))
@@ -158,11 +164,16 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+fn write_whole(
+    disk: &dyn Disk,
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Appending) -> io::Result<()>,
+) -> io::Result<()> {
     let mut file = disk.open(path, readers)?;
     // What a program that was killed left behind.
     file.set_len(0)?;
-    file.write(bytes)?;
+    write(&mut *file)?;
     file.sync()
 }
 

@@ -42,7 +42,7 @@
 //! # Rooms, in the order of the way
 //!
 //! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
-//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`pages`], [`fetch`] · [`confirm`], [`delete`] · [`skeleton`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
+//! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`validate`] · [`pages`], [`fetch`] · [`confirm`], [`delete`] · [`skeleton`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
@@ -86,3 +86,4 @@ pub mod source;
 pub mod state;
 pub mod terminal;
 pub mod text;
+pub mod validate;

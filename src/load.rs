@@ -38,6 +38,7 @@ use crate::source::Piece;
 use crate::state::History;
 use crate::state::resend::Resend;
 use crate::state::table::Entry;
+use crate::validate::findings::Invalid;
 
 /// What does not change during a load.
 pub struct Load<'a> {
@@ -53,6 +54,8 @@ pub struct Load<'a> {
     pub natural: &'a [Option<Natural>],
     /// Which known payloads are due.
     pub resend: &'a Resend,
+    /// Which payloads validation found wrong.
+    pub invalid: &'a Invalid,
     /// Who sends.
     pub pool: &'a ThreadPool,
     /// Whether somebody wants it to stop.
@@ -170,7 +173,9 @@ impl Load<'_> {
     fn tier(&self, tier: &Tier, desk: &mut Desk, waiting: &mut Waiting) -> Result<()> {
         let natural = self.natural[tier.first..].iter().map(Option::as_ref);
         let known = tier.jobs.iter().zip(natural);
-        let known = known.map(|(job, natural)| Ok(Known::new(desk.history.table(&job.turn.resource)?, natural)));
+        let known = known.map(|(job, natural)| {
+            Ok(Known::new(desk.history.table(&job.turn.resource)?, natural).without(self.invalid))
+        });
         let knowledge = Knowledge { first: tier.first, known: known.collect::<Result<Vec<_>>>()? };
         let sift = |(number, piece): (usize, Piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, self.resend);
@@ -351,7 +356,7 @@ fn entry(outcome: &Outcome, now: u32) -> Option<(Digest, Entry)> {
         Verdict::Accepted { status } => *status,
         Verdict::Refused(reason) => reason.status?,
         Verdict::Unsent(_) | Verdict::Untried if outcome.known => Entry::NO_ANSWER,
-        Verdict::Unsent(_) | Verdict::Untried => return None,
+        Verdict::Unsent(_) | Verdict::Untried | Verdict::Invalid => return None,
     };
     Some((outcome.digest?, Entry { at: now, status }))
 }

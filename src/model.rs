@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use key::{Parameter, Path, text};
@@ -24,7 +25,8 @@ pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
 pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
 pub use values::Values;
 
-use crate::error::Result;
+use crate::error::{Context, Result};
+use crate::exit::Exit;
 use crate::resource::Resource;
 
 /// Everything that a set of OpenAPI documents says of resources and descriptors.
@@ -61,7 +63,9 @@ impl Model {
     pub fn from_openapi<'d>(documents: impl IntoIterator<Item = &'d Value>) -> Result<Model> {
         let mut source = Source::default();
         for document in documents {
-            openapi::read(document, &mut source)?;
+            let document =
+                openapi::Document::deserialize(document).or_stop(Exit::GivenUp, || "not an OpenAPI document".into())?;
+            openapi::read(&document, &mut source)?;
         }
         Model::compile(&source)
     }

@@ -60,3 +60,12 @@ pub struct Progress {
     /// Payloads refused or unsent, or resources that could not be fetched.
     pub failed: u64,
 }
+
+impl Progress {
+    /// Tells how many payloads there are in all, given that so many were in the first so many bytes.
+    pub fn estimate(&mut self, payloads: u64, bytes_read: u64, bytes: u64) {
+        let share = bytes as f64 / bytes_read.max(1) as f64;
+        self.total = (payloads as f64 * share.max(1.0)) as u64;
+        self.estimated = bytes_read < bytes;
+    }
+}

@@ -45,6 +45,8 @@ pub enum Verdict {
     },
     /// The API's final no, or a line that cannot be sent; sending it again unchanged is not likely to help.
     Refused(Reason),
+    /// Validation, which tells why itself, found it wrong, so that it was not sent.
+    Invalid,
     /// No final answer: it is due again in the next run.
     Unsent(Reason),
     /// The run stopped before its turn: it is due again in the next run.
@@ -164,6 +166,10 @@ impl Tally {
             Verdict::Unsent(reason) => {
                 self.counts.unsent += 1;
                 reason
+            }
+            Verdict::Invalid => {
+                self.counts.refused += 1;
+                return;
             }
             // That the run stopped is told once, not for each line.
             Verdict::Untried => {

@@ -124,6 +124,12 @@ impl Plan {
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.tiers.iter().flat_map(|tier| &tier.jobs)
     }
+
+    /// How many bytes all files have.
+    pub fn bytes(&self) -> u64 {
+        let size = |file: &Arc<Path>| std::fs::metadata(file).map_or(0, |m| m.len());
+        self.jobs().flat_map(|job| &job.files).map(size).sum()
+    }
 }
 
 impl Tier {

@@ -40,6 +40,8 @@ pub enum Why {
     Answer(Refusal),
     /// It is no payload.
     Flaw(String),
+    /// Validation found all this.
+    Invalid(Vec<String>),
     /// The API refused it in an earlier run, with this status.
     Earlier(u16),
 }
@@ -138,6 +140,7 @@ impl Letter {
         let (status, problem_type, messages, correlation_id) = match &self.why {
             Why::Answer(r) => (Some(r.status), r.problem_type.clone(), r.messages.clone(), r.correlation_id.clone()),
             Why::Flaw(message) => (None, None, vec![message.clone()], None),
+            Why::Invalid(messages) => (None, None, messages.clone(), None),
             Why::Earlier(status) => (Some(*status), None, vec!["refused in an earlier run".into()], None),
         };
         json!({

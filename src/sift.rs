@@ -19,6 +19,7 @@ use crate::rejects::{Letter, Why};
 use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
 use crate::state::table::{Entry, Table};
+use crate::validate::findings::Invalid;
 
 /// What sifting needs to know of one resource of a tier.
 pub struct Known<'a> {
@@ -26,13 +27,20 @@ pub struct Known<'a> {
     table: Arc<Table>,
     /// What tells its natural keys, if anything does.
     natural: Option<&'a Natural>,
+    /// What validation found wrong.
+    invalid: Option<&'a Invalid>,
     claims: Mutex<Claims>,
 }
 
 impl<'a> Known<'a> {
     /// From the resource's history, and what tells its natural keys.
     pub fn new(table: Arc<Table>, natural: Option<&'a Natural>) -> Known<'a> {
-        Known { table, natural, claims: Mutex::default() }
+        Known { table, natural, invalid: None, claims: Mutex::default() }
+    }
+
+    /// Leaving out what validation found wrong.
+    pub fn without(self, invalid: &'a Invalid) -> Known<'a> {
+        Known { invalid: Some(invalid), ..self }
     }
 }
 
@@ -105,7 +113,7 @@ pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) 
 }
 
 /// What can be told of a piece by itself.
-fn look(piece: Piece, Known { table, natural, .. }: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
+fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
         Piece::Flaw { resource, file, line, message } => {
@@ -134,13 +142,21 @@ fn look(piece: Piece, Known { table, natural, .. }: &Known, rules: &Resend) -> (
                 let status = entry.map_or(Entry::NO_ANSWER, |entry| entry.status);
                 sifted.letters.push(letter(&block, line, bytes, Why::Earlier(status)));
             }
-            Due::Yes => match read(bytes, *natural) {
-                Ok(key) => due.push(Payload::new(block.clone(), line, range, digest, key, entry.is_some())),
-                Err(what) => {
-                    sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
-                    sifted.flaws.push(flaw(block.resource, &block.file, line, what));
+            Due::Yes => {
+                let why = invalid.map_or(Vec::new(), |invalid| invalid.why(&block.file, line));
+                if !why.is_empty() {
+                    sifted.letters.push(letter(&block, line, bytes, Why::Invalid(why)));
+                    sifted.flaws.push(outcome(block.resource, &block.file, line, Verdict::Invalid));
+                    continue;
                 }
-            },
+                match read(bytes, *natural) {
+                    Ok(key) => due.push(Payload::new(block.clone(), line, range, digest, key, entry.is_some())),
+                    Err(what) => {
+                        sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
+                        sifted.flaws.push(flaw(block.resource, &block.file, line, what));
+                    }
+                }
+            }
         }
     }
     (sifted, due)
@@ -174,13 +190,16 @@ fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
 }
 
 fn flaw(resource: usize, file: &Arc<Path>, line: u64, message: String) -> Outcome {
+    outcome(resource, file, line, Verdict::Refused(Reason { status: None, message }))
+}
+
+fn outcome(resource: usize, file: &Arc<Path>, line: u64, verdict: Verdict) -> Outcome {
     let place = Place { file: file.clone(), line };
-    let verdict = Verdict::Refused(Reason { status: None, message });
     Outcome { resource, place, digest: None, key: None, known: false, verdict }
 }
 
 /// The natural key of a line, where that is known; an error says why the line is not one JSON object (RFC 8259).
-fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey>, String> {
+pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey>, String> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1))?;
     if !text.starts_with('{') {

@@ -43,6 +43,24 @@ struct Record {
     code_value: String,
 }
 
+/// Forgets the values that are kept of these descriptors of an API: they have changed.
+pub fn forget(urls: &Urls, cache: &Cache, changed: &[&Resource]) -> Result<()> {
+    let target = urls::parse("the API's data URL", &urls.data)?;
+    let is_changed = |row: &Row| changed.iter().any(|descriptor| descriptor.to_string() == row.descriptor);
+    let rows: Vec<Row> = kept(cache, &target).into_iter().filter(|row| !is_changed(row)).collect();
+    keep(cache, &target, &rows.iter().collect::<Vec<_>>())
+}
+
+fn kept(cache: &Cache, target: &Uri) -> Vec<Row> {
+    cache.load(target).and_then(|copy| postcard::from_bytes(&copy.body).ok()).unwrap_or_default()
+}
+
+fn keep(cache: &Cache, target: &Uri, rows: &[&Row]) -> Result<()> {
+    // Rows of text and numbers have no way to fail.
+    let body = postcard::to_stdvec(rows).unwrap_or_default();
+    cache.store(target, &Copy { etag: None, fetched: unix_now(), body })
+}
+
 /// Gets what the cache does not have.
 pub struct Asking<'a> {
     /// Where everything is.
@@ -65,9 +83,8 @@ impl Asking<'_> {
     ) -> Result<Values> {
         let now = unix_now();
         let target = urls::parse("the API's data URL", &self.urls.data)?;
-        let kept = self.cache.load(&target).and_then(|copy| postcard::from_bytes::<Vec<Row>>(&copy.body).ok());
         let fresh = |row: &Row| Copy { etag: None, fetched: row.asked, body: Vec::new() }.is_fresh(now);
-        let fresh = kept.unwrap_or_default().into_iter().filter(fresh);
+        let fresh = kept(self.cache, &target).into_iter().filter(fresh);
         let mut rows: BTreeMap<String, Row> = fresh.map(|row| (row.descriptor.clone(), row)).collect();
         let wanted: Vec<&Resource> = wanted.into_iter().collect();
         let missing: Vec<&Resource> = wanted.iter().copied().filter(|d| !rows.contains_key(&d.to_string())).collect();
@@ -85,9 +102,7 @@ impl Asking<'_> {
         }
         if refused.len() < missing.len() {
             let all: Vec<&Row> = rows.values().collect();
-            // Rows of text and numbers have no way to fail.
-            let copy = Copy { etag: None, fetched: now, body: postcard::to_stdvec(&all).unwrap_or_default() };
-            if let Err(error) = self.cache.store(&target, &copy) {
+            if let Err(error) = keep(self.cache, &target, &all) {
                 warn(format!("descriptor values are not kept for the next run: {error}"));
             }
         }

@@ -121,7 +121,7 @@ pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
         source.merge(compact::read(text).or_stop(Exit::GivenUp, wrong)?.0);
         return Ok(());
     }
-    let document: Value = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    let document: openapi::Document = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
     openapi::read(&document, source).or_stop(Exit::GivenUp, wrong)
 }
 

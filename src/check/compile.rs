@@ -96,10 +96,22 @@ impl std::fmt::Debug for Refers {
     }
 }
 
+impl Refers {
+    /// The names of the members that are the key, in the order in which [`Checker::key_names`] names its targets' parts.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|&member| &*self.object.members[member].name)
+    }
+}
+
 impl Checker {
     /// Whether the documents tell its natural key. Else no payload has one in its notes.
     pub fn has_key(&self) -> bool {
         !self.key.is_empty()
+    }
+
+    /// The names of the parts of its natural key, in the order in which [`Refers::members`] names those of a reference.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.key.iter().map(|&number| &*self.parameters[number].name)
     }
 
     /// The key of an item, from its parts as text; `None` if `part` does not know one of them by its name, or there is no key.

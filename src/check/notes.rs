@@ -80,7 +80,7 @@ pub enum Rule {
 }
 
 /// What configuration calls the ways of validation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
     /// The payload by itself.
     Schema,
@@ -148,6 +148,9 @@ impl Rule {
 }
 
 impl Method {
+    /// All of them.
+    pub const ALL: [Method; 4] = [Method::Schema, Method::Descriptors, Method::Uniqueness, Method::References];
+
     /// As configuration and the results file write it.
     pub fn name(self) -> &'static str {
         match self {
@@ -174,10 +177,14 @@ impl<'c> Notes<'c> {
         }
     }
 
+    /// What a mention says, as it is written.
+    pub fn uri(&self, mention: &Descriptor<'_>) -> &str {
+        std::str::from_utf8(&self.text[mention.uri.clone()]).unwrap_or_default()
+    }
+
     /// Namespace and code value of a mention: what stands before and behind the `#`.
     pub fn value(&self, mention: &Descriptor<'_>) -> (&str, &str) {
-        let uri = std::str::from_utf8(&self.text[mention.uri.clone()]).unwrap_or_default();
-        uri.split_at_checked(mention.hash).map_or(("", ""), |(namespace, code)| (namespace, &code[1..]))
+        self.uri(mention).split_at_checked(mention.hash).map_or(("", ""), |(namespace, code)| (namespace, &code[1..]))
     }
 
     pub(super) fn clear(&mut self) {

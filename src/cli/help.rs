@@ -29,7 +29,7 @@ pub fn general() -> String {
         let of = first.of;
         help += &match first.commands().collect::<Vec<_>>() {
             all if all.len() == COMMANDS.len() => "\nOptions of every command:\n".into(),
-            some => format!("\nOptions of {}:\n", some.join(", ")),
+            some => format!("\n{}", wrapped(0, &format!("Options of {}:", some.join(", ")))),
         };
         let (group, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|option| option.of == of);
         help.extend(group.iter().map(|option| entry(&option.label(), option.help)));

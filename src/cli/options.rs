@@ -40,6 +40,7 @@ pub enum Id {
     DataDir,
     Rejects,
     PartialOk,
+    Strict,
     Rate,
     LogFormat,
     NoProgress,
@@ -139,6 +140,25 @@ pub const COMMANDS: &[CommandInfo] = &[
         make: |parsed| Ok(Command::Fetch(parsed.run, parsed.fetch)),
     },
     CommandInfo {
+        name: "validate",
+        operands: &[],
+        takes_config: true,
+        summary: "tell which payloads the API would refuse, and why",
+        about: "Checks every payload against the API's own OpenAPI documents and the values of its descriptors, and \
+                natural keys over all files; references too if `validate.methods` asks for it. Tells everything that is \
+                wrong, with file and line, and sends nothing.",
+        make: |parsed| Ok(Command::Validate(parsed.run)),
+    },
+    CommandInfo {
+        name: "validate+send",
+        operands: &[],
+        takes_config: true,
+        summary: "validate, and send what is valid",
+        about: "Does what validate does, then what send does with the payloads that are valid. The others are refused \
+                with their reasons, which go to the results file and beside the rejects.",
+        make: |parsed| Ok(Command::ValidateAndSend(parsed.run)),
+    },
+    CommandInfo {
         name: "delete",
         operands: &[],
         takes_config: true,
@@ -202,9 +222,6 @@ pub const COMMANDS: &[CommandInfo] = &[
     },
 ];
 
-/// Commands of the Python lightbeam that later versions bring.
-pub const LATER: [&str; 2] = ["validate", "validate+send"];
-
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
     COMMANDS.iter().find(|command| command.name == name)
@@ -234,18 +251,47 @@ impl Opt {
     }
 }
 
-const ALL: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create", "sandbox", "demo"];
-const WITH_CONFIG: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create"];
-const SELECTING: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "create"];
-const WITH_FILES: &[&str] = &["send", "plan"];
-const READING: &[&str] = &["send", "plan", "delete"];
-const FORCED: &[&str] = &["send", "plan", "fetch"];
-const ASKING: &[&str] = &["send", "count", "fetch", "delete", "truncate"];
-const SEND: &[&str] = &["send"];
+const ALL: &[&str] = &[
+    "send",
+    "plan",
+    "validate",
+    "validate+send",
+    "count",
+    "fetch",
+    "delete",
+    "truncate",
+    "metadata",
+    "create",
+    "sandbox",
+    "demo",
+];
+const WITH_CONFIG: &[&str] =
+    &["send", "plan", "validate", "validate+send", "count", "fetch", "delete", "truncate", "metadata", "create"];
+const SELECTING: &[&str] =
+    &["send", "plan", "validate", "validate+send", "count", "fetch", "delete", "truncate", "create"];
+const WITH_FILES: &[&str] = &["send", "plan", "validate", "validate+send", "delete"];
+const RESENDING: &[&str] = &["send", "plan", "validate+send"];
+const FORCED: &[&str] = &["send", "plan", "validate+send", "fetch"];
+const REPORTING: &[&str] = &["send", "validate", "validate+send", "count", "fetch", "delete", "truncate"];
+const ASKING: &[&str] = &["send", "validate+send", "count", "fetch", "delete", "truncate"];
+const SENDING: &[&str] = &["send", "validate+send"];
+const STRICT: &[&str] = &["validate+send"];
 const FETCH: &[&str] = &["fetch"];
 const DELETING: &[&str] = &["delete", "truncate"];
-const TELLING: &[&str] = &["send", "plan", "count", "fetch", "delete", "truncate", "metadata", "create", "demo"];
-const OFFLINE: &[&str] = &["send", "plan", "sandbox"];
+const TELLING: &[&str] = &[
+    "send",
+    "plan",
+    "validate",
+    "validate+send",
+    "count",
+    "fetch",
+    "delete",
+    "truncate",
+    "metadata",
+    "create",
+    "demo",
+];
+const OFFLINE: &[&str] = &["send", "plan", "validate", "validate+send", "sandbox"];
 const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]
@@ -266,26 +312,28 @@ static OPTIONS: &[Opt] = &[
         "Not these resources, even if selected."),
     opt(Id::Force, &['f'], &["force"], Takes::Nothing, FORCED,
         "Send everything, whenever it was sent before; fetch: write over files that differ."),
-    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), WITH_FILES,
+    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), RESENDING,
         "Send again what was last sent before TIME, which is ISO 8601 with or without zone (without: local time), or \
          a date."),
-    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), WITH_FILES,
+    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), RESENDING,
         "Send again what was last sent after TIME."),
-    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), WITH_FILES,
+    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), RESENDING,
         "Send again what was last answered with one of these HTTP statuses, with commas between."),
-    opt(Id::Failed, &[], &["failed"], Takes::Nothing, WITH_FILES,
+    opt(Id::Failed, &[], &["failed"], Takes::Nothing, RESENDING,
         "Send again what was refused last time, as `resend_failed: true` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first."),
 
-    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), READING,
+    opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_FILES,
         "Read the files in DIR, not those in data_dir."),
-    opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SEND,
+    opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SENDING,
         "Keep refused payloads and their reasons in DIR, not below state_dir."),
-    opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), ASKING,
+    opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), REPORTING,
         "Write what happened to FILE, as JSON."),
-    opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, ASKING,
-        "Exit 0, not 3, where only some payloads, or resources, failed."),
+    opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, REPORTING,
+        "Exit 0, not 3, where only some payloads, or resources, failed or are invalid."),
+    opt(Id::Strict, &[], &["strict"], Takes::Nothing, STRICT,
+        "Send nothing if any payload is invalid."),
     opt(Id::Rate, &[], &["rate"], Takes::One("N"), ASKING,
         "Send at most N requests a second, as `connection.rate` does."),
 
@@ -376,9 +424,9 @@ mod tests {
     }
 
     #[test]
-    fn every_command_is_known_and_not_also_a_later_one() {
+    fn every_command_is_known() {
         for info in COMMANDS {
-            assert!(ALL.contains(&info.name) && !LATER.contains(&info.name), "{}", info.name);
+            assert!(ALL.contains(&info.name), "{}", info.name);
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use lexopt::{Arg, Parser};
 
-use super::options::{COMMANDS, CommandInfo, Id, LATER, Opt, Takes, command, options};
+use super::options::{COMMANDS, CommandInfo, Id, Opt, Takes, command, options};
 use super::values::Raw;
 use super::{Command, Parsed, help};
 use crate::config::{Assignment, Params};
@@ -17,11 +17,7 @@ use crate::selector::Selector;
 
 /// Parses what follows the program's name. `is_file` tells a configuration from a mistyped command.
 pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -> bool) -> Result<Command> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(later) = LATER.iter().find(|name| args.first().is_some_and(|first| first == *name)) {
-        return Err(Error::usage(format!("'{later}' is not available yet")));
-    }
-    let (given, free) = split(args)?;
+    let (given, free) = split(args.into_iter().collect())?;
     let asks_for = |id| given.iter().any(|g| g.option.id == id);
     let wanted = what(&free, is_file)?;
     if asks_for(Id::Version) {
@@ -175,9 +171,6 @@ fn operands<'a>(command: &CommandInfo, mut rest: &'a [OsString]) -> Result<(Vec<
 fn known_command(name: &OsStr) -> Result<&'static CommandInfo> {
     let name = name.to_string_lossy();
     command(&name).ok_or_else(|| {
-        if LATER.contains(&&*name) {
-            return Error::usage(format!("'{name}' is not available yet"));
-        }
         let hint = match nearest(&name, COMMANDS.iter().map(|command| command.name).chain(["help"])) {
             Some(near) => format!("did you mean '{near}'?"),
             None => "'lightbeam --help' lists the commands".into(),
@@ -227,6 +220,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
+            Id::Strict => run.strict = true,
             Id::Rate => run
                 .config
                 .sets
@@ -343,19 +337,6 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_later_versions_are_not_available_yet() {
-        for name in LATER {
-            let expected = format!("'{name}' is not available yet");
-            for line in
-                [name.to_string(), format!("{name} -k a -c x.yaml"), format!("-f {name}"), format!("help {name}")]
-            {
-                assert_eq!(fault(&line), expected, "{line}");
-            }
-            assert!(!help::general().contains(&format!("\n  {name} ")), "{name}");
-        }
-    }
-
-    #[test]
     fn every_option_of_a_send_is_understood() {
         let run = send(
             "send --config-file c --params @p --set a 1 b 2 --set c 3 --rate 50 --selector x,y --exclude z --force \
@@ -454,9 +435,9 @@ mod tests {
     fn an_option_of_another_command_says_whose_it_is() {
         assert_eq!(
             fault("plan --partial-ok"),
-            "'plan' does not take --partial-ok; commands that do: send, count, fetch, delete, truncate"
+            "'plan' does not take --partial-ok; commands that do: send, validate, validate+send, count, fetch, delete, truncate"
         );
-        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send");
+        assert_eq!(fault("plan --rejects x"), "'plan' does not take --rejects; commands that do: send, validate+send");
     }
 
     #[test]
@@ -542,7 +523,7 @@ mod tests {
     #[test]
     fn a_sandbox_refuses_what_is_not_its_own() {
         assert_eq!(fault("sandbox x.yaml"), "unexpected argument 'x.yaml'");
-        assert!(fault("sandbox -s x").starts_with("'sandbox' does not take -s; commands that do: send, plan, count"));
+        assert!(fault("sandbox -s x").starts_with("'sandbox' does not take -s; commands that do: send, plan"));
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use jiff::Zoned;
 
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use crate::books::Books;
 use crate::config::{Config, Level};
 use crate::disk::System;
@@ -14,14 +14,17 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
+use crate::outcome::Tally;
 use crate::pool;
 use crate::rejects::{self, Rejects};
 use crate::report::Summary;
+use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::selector::Selector;
 use crate::state::History;
 use crate::state::resend::Resend;
 use crate::state::target;
+use crate::validate::findings::Invalid;
 
 /// Sends what is due of the selected resources. An `Err` tells of a run that could not begin; one that had to stop tells so in its summary.
 pub fn run(
@@ -31,8 +34,21 @@ pub fn run(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
+    // The model is large, and sending needs no more of it.
+    let prepared = Prepared { model: None, ..prepare(config, selector, observer, interrupt)? };
+    prepared_load(config, &prepared, &Invalid::default(), resend, observer, interrupt)
+}
+
+/// Sends what is due and not invalid of a load that is prepared.
+pub fn prepared_load(
+    config: &Config,
+    prepared: &Prepared,
+    invalid: &Invalid,
+    resend: &Resend,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Summary> {
     let started = Zoned::now();
-    let prepared = prepare(config, selector, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
     let mut warn = |text: String| observer.log(Level::Warning, &text);
@@ -45,7 +61,8 @@ pub fn run(
     let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
     let natural = &prepared.natural;
-    let load = Load { api, plan, routes, natural, id: id.clone(), resend, pool: &pool, interrupt, stop: &stop };
+    let load =
+        Load { api, plan, routes, natural, id: id.clone(), resend, invalid, pool: &pool, interrupt, stop: &stop };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
@@ -60,6 +77,11 @@ pub fn run(
     desk.observer.finished();
     api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
     let resources = desk.books.close();
+    let is_changed = |(resource, tally): &&(Resource, Tally)| resource.is_descriptor() && tally.counts.created > 0;
+    let changed: Vec<&Resource> = resources.iter().filter(is_changed).map(|(resource, _)| resource).collect();
+    if !changed.is_empty() {
+        api.forget_descriptor_values(&changed).unwrap_or_else(|error| observer.log(Level::Warning, &error.to_string()));
+    }
     let stopped = Stopped::by(stop, interrupt);
     Ok(Summary { id, started, completed: Zoned::now(), resources, rejects_dir, stopped })
 }

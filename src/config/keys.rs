@@ -22,7 +22,7 @@ pub struct Key {
 /// The one flat name with a type of its own: `verbose: true` is `log_level: DEBUG`, `verbose: false` says nothing.
 pub const VERBOSE: &str = "verbose";
 
-/// Every key of both generations, and what is new here. Those of `validate` are checked for their type; nothing asks for them yet.
+/// Every key of both generations, and what is new here.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("state_dir", None, Kind::Path, Some("~/.lightbeam"), "where state and cached metadata are kept"),
@@ -65,10 +65,12 @@ pub static KEYS: &[Key] = &[
     key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
     key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for, if the API gives so many"),
     key("validate.methods", None, Kind::Names, Some("[schema, descriptors, uniqueness]"), "what validate checks; \"*\": everything"),
-    key("validate.references.selector", None, Kind::Names, Some("\"*\""), "the resources whose references validate checks"),
-    key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in"),
+    key("validate.unknown_properties", None, Kind::Choice(&["error", "warn", "ignore"]), Some("warn"), "what a property is that the API does not know and so drops"),
+    key("validate.max_failures", None, Kind::Count(1, MANY), None, "after how many invalid payloads validate stops; unset: it does not"),
+    key("validate.references.selector", None, Kind::Names, Some("\"*\""), "references to which resources are checked; \"*\": to all"),
+    key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in; \"*\" is all either way"),
     key("validate.references.remote", None, Kind::Switch, Some("true"), "whether references are also looked up in the API"),
-    key("validate.references.max_failures", None, Kind::Count(1, MANY), None, "after how many failures validate stops"),
+    key("validate.references.max_failures", None, Kind::Count(1, MANY), None, "after how many references to nothing validate stops; unset: it does not"),
     key("force_delete", None, Kind::Switch, Some("false"), "delete without asking; truncate: with --yes"),
     key("log_level", Some(VERBOSE), Kind::Level, Some("INFO"), "the least severe level that is logged; `verbose: true` is DEBUG"),
     key("show_stacktrace", None, Kind::Switch, Some("false"), "print the whole chain of causes of an error"),

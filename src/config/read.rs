@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, yaml};
+use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, validate, yaml};
 use crate::error::{Error, Result};
 
 /// What a configuration takes from outside its file.
@@ -54,6 +54,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
         page_size: settings.need("fetch.page_size")?,
+        validate: validate::read(settings)?,
         force_delete: settings.need("force_delete")?,
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
@@ -154,7 +155,10 @@ fn at_home(settings: &Settings, name: &str, given: &Given, path: String) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Method;
+    use crate::config::validate::{Unknown, Validate};
     use crate::config::{Level, Mode};
+    use crate::selector::Selector;
 
     const LOGIN: &str = "edfi_api: {client_id: populated, client_secret: populatedSecret}\n";
 
@@ -317,6 +321,11 @@ show_stacktrace: false
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
         assert!(!connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Warning);
+        let Validate { methods, unknown_properties, max_failures, references } = &config.validate;
+        assert_eq!((&methods[..], max_failures), (&Method::ALL[..], &None));
+        assert_eq!(*unknown_properties, Unknown::Warn);
+        assert_eq!((&references.to, references.remote), (&Selector::new(Some("students"), None), false));
+        assert_eq!(references.max_failures, Some(10));
     }
 
     #[test]

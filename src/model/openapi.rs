@@ -3,6 +3,11 @@
 //! A resource is a path of two segments that can be posted to; its schema is the one that its POST's body names, for how schemas
 //! are named differs between servers.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::schema::Kind;
@@ -13,10 +18,107 @@ use crate::resource::Resource;
 /// The properties that a server adds to each item, and that no payload needs.
 pub const SERVER_MADE: [&str; 4] = ["id", "_etag", "_lastModifiedDate", "link"];
 
+/// What of a document is read. As a tree of JSON values a real one takes thirty megabytes, most of it descriptions; this takes two.
+#[derive(Deserialize)]
+pub struct Document {
+    /// Of Swagger 2.0.
+    definitions: Option<Named<What>>,
+    /// Of OpenAPI 3.
+    #[serde(default)]
+    components: Components,
+    paths: Option<Named<Path>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Components {
+    schemas: Option<Named<What>>,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    #[serde(default)]
+    get: Get,
+    post: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Get {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    #[serde(rename = "in")]
+    place: Option<String>,
+    name: Option<String>,
+    #[serde(default, rename = "x-Ed-Fi-isIdentity")]
+    identity: Value,
+}
+
+/// A schema, of an object or of a property.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct What {
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    #[serde(default, rename = "type")]
+    kind: Value,
+    #[serde(default)]
+    format: Value,
+    #[serde(default)]
+    required: Value,
+    properties: Option<Named<What>>,
+    items: Option<Box<What>>,
+    #[serde(default, rename = "enum")]
+    one_of: Value,
+    #[serde(default)]
+    min_length: Value,
+    #[serde(default)]
+    max_length: Value,
+    #[serde(default)]
+    pattern: Value,
+    #[serde(default)]
+    minimum: Value,
+    #[serde(default)]
+    maximum: Value,
+    #[serde(default)]
+    nullable: Value,
+    #[serde(default, rename = "x-nullable")]
+    also_nullable: Value,
+    #[serde(default, rename = "x-Ed-Fi-isIdentity")]
+    identity: Value,
+}
+
+/// The members of an object, in the document's order.
+struct Named<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Named<T>, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Named(members))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
 /// Adds what `document` says to `source`. An error if it has no resource that can be posted to.
-pub fn read(document: &Value, source: &mut Source) -> Result<()> {
-    let schemas = document.get("definitions").or_else(|| document.pointer("/components/schemas"));
-    let (Some(schemas), Some(paths)) = (schemas.and_then(Value::as_object), document["paths"].as_object()) else {
+pub fn read(document: &Document, source: &mut Source) -> Result<()> {
+    let schemas = document.definitions.as_ref().or(document.components.schemas.as_ref());
+    let (Some(Named(schemas)), Some(Named(paths))) = (schemas, &document.paths) else {
         return Err(Error::api("not an OpenAPI document: it has no paths or no schemas"));
     };
     for (name, schema) in schemas {
@@ -24,13 +126,13 @@ pub fn read(document: &Value, source: &mut Source) -> Result<()> {
     }
     let before = source.endpoints.len();
     for (path, item) in paths {
-        let (Some(resource), Some(post)) = (Resource::from_path(path), item.get("post")) else { continue };
+        let (Some(resource), Some(post)) = (Resource::from_path(path), &item.post) else { continue };
         let body = body_schema(post)
             .ok_or_else(|| Error::api(format!("the OpenAPI document does not say what is posted to {resource}")))?;
         if let Some(members) = source.schemas.get_mut(&body) {
             members.retain(|member| !is_server_made(&resource, &member.name));
         }
-        source.endpoints.push(Endpoint { parameters: parameters(&item["get"]), resource, body });
+        source.endpoints.push(Endpoint { parameters: parameters(&item.get), resource, body });
     }
     if source.endpoints.len() == before {
         return Err(Error::api("the OpenAPI document has no resource that can be posted to"));
@@ -49,31 +151,27 @@ fn body_schema(post: &Value) -> Option<String> {
         Some(content) => content.values().find_map(|media| media.get("schema"))?,
         None => post["parameters"].as_array()?.iter().find(|parameter| parameter["in"] == "body")?.get("schema")?,
     };
-    reference(schema)
+    Some(last_name(schema["$ref"].as_str()?))
 }
 
-fn parameters(get: &Value) -> Vec<(String, bool)> {
-    let all = get["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter()
-        .filter(|parameter| parameter["in"] == "query")
-        .filter_map(|parameter| Some((parameter["name"].as_str()?, is_true(parameter, "x-Ed-Fi-isIdentity"))))
-        .filter(|&(name, _)| name != "id")
-        .map(|(name, identity)| (name.to_owned(), identity))
-        .collect()
+fn parameters(get: &Get) -> Vec<(String, bool)> {
+    let asked = get.parameters.iter().filter(|parameter| parameter.place.as_deref() == Some("query"));
+    let named = asked.filter_map(|parameter| Some((parameter.name.clone()?, parameter.identity == true)));
+    named.filter(|(name, _)| name != "id").collect()
 }
 
-fn read_schema(name: &str, schema: &Value, source: &mut Source) {
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+fn read_schema(name: &str, schema: &What, source: &mut Source) {
+    let required: Vec<&str> = schema.required.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut members = Vec::new();
-    for (property, what) in schema["properties"].as_object().into_iter().flatten() {
+    for (property, what) in schema.properties.iter().flat_map(|Named(properties)| properties) {
         if name.ends_with("Reference") && property == "link" {
             continue;
         }
         members.push(Member {
             name: property.clone(),
             required: required.contains(&property.as_str()),
-            nullable: is_true(what, "x-nullable") || is_true(what, "nullable"),
-            identity: is_true(what, "x-Ed-Fi-isIdentity"),
+            nullable: what.nullable == true || what.also_nullable == true,
+            identity: what.identity == true,
             form: form(&format!("{name}_{property}"), what, source),
         });
     }
@@ -81,46 +179,46 @@ fn read_schema(name: &str, schema: &Value, source: &mut Source) {
 }
 
 /// `unnamed` is the name for an object that is described in place.
-fn form(unnamed: &str, what: &Value, source: &mut Source) -> Form {
-    if let Some(name) = reference(what) {
-        return Form::Named(name);
+fn form(unnamed: &str, what: &What, source: &mut Source) -> Form {
+    if let Some(reference) = &what.reference {
+        return Form::Named(last_name(reference));
     }
-    let length = |name| what[name].as_u64().and_then(|n| u32::try_from(n).ok());
-    Form::Scalar(match (what["type"].as_str(), what["format"].as_str()) {
-        (Some("array"), _) => return Form::List(Box::new(form(unnamed, &what["items"], source))),
-        (Some("object"), _) if what.get("properties").is_some() => {
+    let length = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+    Form::Scalar(match (what.kind.as_str(), what.format.as_str()) {
+        (Some("array"), _) => {
+            let items = what.items.as_ref().map(|items| form(unnamed, items, source));
+            return Form::List(Box::new(items.unwrap_or(Form::Scalar(Kind::Any))));
+        }
+        (Some("object"), _) if what.properties.is_some() => {
             read_schema(unnamed, what, source);
             return Form::Named(unnamed.to_owned());
         }
-        (Some("string"), _) if what["enum"].is_array() => Kind::OneOf(
-            what["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect(),
-        ),
+        (Some("string"), _) if what.one_of.is_array() => {
+            let values = what.one_of.as_array().into_iter().flatten();
+            Kind::OneOf(values.filter_map(Value::as_str).map(Into::into).collect())
+        }
         (Some("string"), Some("date")) => Kind::Date,
         (Some("string"), Some("date-time")) => Kind::DateTime,
         (Some("string"), Some("time")) => Kind::Time,
         (Some("string"), _) => Kind::Text {
-            min_length: length("minLength"),
-            max_length: length("maxLength"),
-            pattern: what["pattern"].as_str().map(Into::into),
+            min_length: length(&what.min_length),
+            max_length: length(&what.max_length),
+            pattern: what.pattern.as_str().map(Into::into),
         },
         (Some("integer"), format) => Kind::Integer {
             bits: if format == Some("int64") { 64 } else { 32 },
-            minimum: what["minimum"].as_i64(),
-            maximum: what["maximum"].as_i64(),
+            minimum: what.minimum.as_i64(),
+            maximum: what.maximum.as_i64(),
         },
-        (Some("number"), _) => Kind::Number { minimum: what["minimum"].as_f64(), maximum: what["maximum"].as_f64() },
+        (Some("number"), _) => Kind::Number { minimum: what.minimum.as_f64(), maximum: what.maximum.as_f64() },
         (Some("boolean"), _) => Kind::Boolean,
         _ => Kind::Any,
     })
 }
 
-/// The schema that `$ref` names.
-fn reference(what: &Value) -> Option<String> {
-    Some(what["$ref"].as_str()?.rsplit('/').next()?.to_owned())
-}
-
-fn is_true(what: &Value, name: &str) -> bool {
-    what[name] == true
+/// The schema that a `$ref` names.
+fn last_name(reference: &str) -> String {
+    reference.rsplit('/').next().unwrap_or(reference).to_owned()
 }
 
 #[cfg(test)]
@@ -162,7 +260,7 @@ mod tests {
 
     fn read_one(document: Value) -> Source {
         let mut source = Source::default();
-        read(&document, &mut source).unwrap();
+        read(&Document::deserialize(document).unwrap(), &mut source).unwrap();
         source
     }
 
@@ -217,7 +315,8 @@ mod tests {
     #[test]
     fn a_document_without_resources_is_an_error() {
         for document in [json!([]), json!({"paths": {}}), json!({"paths": {"/": {"get": {}}}, "definitions": {}})] {
-            assert!(read(&document, &mut Source::default()).is_err(), "{document}");
+            let told = Document::deserialize(&document).map(|document| read(&document, &mut Source::default()));
+            assert!(!matches!(told, Ok(Ok(()))), "{document}");
         }
     }
 }

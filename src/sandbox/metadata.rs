@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::folder::Found;
@@ -164,7 +165,9 @@ fn without_mode(mut discovery: Value) -> Value {
 }
 
 fn read_openapi(file: &Path, document: &Value, source: &mut Source) -> Result<()> {
-    openapi::read(document, source).or_stop(Exit::Usage, || format!("cannot read {}", file.display()))
+    let cannot = || format!("cannot read {}", file.display());
+    let document = openapi::Document::deserialize(document).or_stop(Exit::Usage, cannot)?;
+    openapi::read(&document, source).or_stop(Exit::Usage, cannot)
 }
 
 /// Adds the descriptors that `dependencies` name, or the built-in ones if they name none. All descriptors have the same members.

@@ -72,7 +72,7 @@ impl Journal {
         let contents = read(disk, path)?;
         let open = || {
             if contents.whole == 0 {
-                disk::replace_on(disk, path, HEAD, Readers::Owner)?;
+                disk::replace_on(disk, path, Readers::Owner, |file| file.write(HEAD))?;
             }
             disk.open(path, Readers::Owner)
         };

@@ -9,13 +9,14 @@
 //! one that was copied or renamed to another place is noticed.
 
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::table::Table;
 use crate::digest::Digest;
-use crate::disk::{self, Disk, Readers};
+use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -23,7 +24,7 @@ const MAGIC: &[u8; 8] = b"LBSTATE\n";
 const VERSION: u8 = 1;
 const CHECKSUM: usize = 8;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Body<'a> {
     target: &'a str,
     resource: &'a str,
@@ -34,7 +35,7 @@ struct Body<'a> {
 
 /// Writes the table of a resource of a target in place of what was there.
 pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
-    disk::replace_on(disk, path, &encode(target, resource, table), Readers::Owner)
+    disk::replace_on(disk, path, Readers::Owner, |file| encode(target, resource, table, file))
 }
 
 /// Reads the table of a resource of a target; an empty one if there is no file yet.
@@ -43,7 +44,7 @@ pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Resul
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Table::default()),
         other => other.or_stop(Exit::Usage, || format!("cannot read the state file {}", path.display()))?,
     };
-    decode(&bytes, target, resource).map_err(|what| {
+    decode(bytes, target, resource).map_err(|what| {
         let path = path.display();
         Error::usage(format!(
             "the state file {path} {what}; it was left as it is. Put it elsewhere to send all of {resource} again, \
@@ -52,22 +53,46 @@ pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Resul
     })
 }
 
-fn encode(target: &str, resource: &str, table: &Table) -> Vec<u8> {
+/// So many rows are written at a time, so that a history of millions is not in memory twice.
+const ROWS: usize = 4_096;
+
+fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending) -> io::Result<()> {
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |bytes: Vec<u8>| {
+        hasher.update(&bytes);
+        file.write(&bytes)
+    };
+    // Serialising numbers and text into a growing vector has no way to fail.
+    let length = |bytes: usize| postcard::to_extend(&bytes, Vec::new()).unwrap_or_default();
+    let mut head = MAGIC.to_vec();
+    head.push(VERSION);
+    put(postcard::to_extend(&(target, resource), head).unwrap_or_default())?;
     let (digests, ats, statuses) = table.columns();
-    let digests = digests.iter().flat_map(|d| d.0).collect::<Vec<u8>>();
-    let ats = ats.iter().flat_map(|at| at.to_le_bytes()).collect::<Vec<u8>>();
-    let statuses = statuses.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<u8>>();
-    let body = Body { target, resource, digests: &digests, ats: &ats, statuses: &statuses };
-    let mut bytes = MAGIC.to_vec();
-    bytes.push(VERSION);
-    // Serialising slices and text into a growing vector has no way to fail.
-    let mut bytes = postcard::to_extend(&body, bytes).unwrap_or_default();
-    bytes.extend(checksum(&bytes));
-    bytes
+    put(length(digests.len() * 16))?;
+    digests.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|digest| digest.0).collect()))?;
+    put(length(ats.len() * 4))?;
+    ats.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|at| at.to_le_bytes()).collect()))?;
+    put(length(statuses.len() * 2))?;
+    statuses.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|status| status.to_le_bytes()).collect()))?;
+    file.write(&hasher.finalize().as_bytes()[..CHECKSUM])
 }
 
-/// The table in a file's bytes, or what is wrong with them, to be put behind the file's name.
-pub fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, String> {
+/// The table in a file's bytes, or what is wrong with them, to be put behind the file's name. The bytes of each column go as soon as it is
+/// read, for a history of millions would else be in memory twice.
+pub fn decode(mut bytes: Vec<u8>, target: &str, resource: &str) -> Result<Table, String> {
+    let [digests, ats, statuses] = columns(&bytes, target, resource)?;
+    let read = bytes[statuses].as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
+    let statuses = read;
+    let read = bytes[ats.clone()].as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+    bytes.truncate(ats.start);
+    bytes.shrink_to_fit();
+    let ats = read;
+    let digests = bytes[digests].as_chunks::<16>().0.iter().map(|d| Digest(*d)).collect();
+    Table::from_columns(digests, ats, statuses).ok_or_else(|| "is damaged (its columns do not fit)".into())
+}
+
+/// Where the columns are: digests, times, statuses, in this order.
+fn columns(bytes: &[u8], target: &str, resource: &str) -> Result<[Range<usize>; 3], String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("is not lightbeam's")?;
     let (&version, rest) = rest.split_first().ok_or("is cut short")?;
     if version != VERSION {
@@ -81,10 +106,11 @@ pub fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, Strin
     if (body.target, body.resource) != (target, resource) {
         return Err(format!("belongs to {} of {}", body.resource, body.target));
     }
-    let digests = body.digests.as_chunks::<16>().0.iter().map(|d| Digest(*d)).collect();
-    let ats = body.ats.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
-    let statuses = body.statuses.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
-    Table::from_columns(digests, ats, statuses).ok_or_else(|| "is damaged (its columns do not fit)".into())
+    let place = |column: &[u8]| {
+        let start = column.as_ptr().addr() - bytes.as_ptr().addr();
+        start..start + column.len()
+    };
+    Ok([place(body.digests), place(body.ats), place(body.statuses)])
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
@@ -98,6 +124,31 @@ mod tests {
     use super::super::table::Entry;
     use super::*;
 
+    /// A file in memory.
+    struct Written(Vec<u8>);
+
+    impl Appending for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn set_len(&mut self, length: u64) -> io::Result<()> {
+            self.0.truncate(length as usize);
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn encode(target: &str, resource: &str, table: &Table) -> Vec<u8> {
+        let mut written = Written(Vec::new());
+        super::encode(target, resource, table, &mut written).unwrap();
+        written.0
+    }
+
     fn table(n: u32) -> Table {
         let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), Entry { at: i, status: 201 }));
         Table::default().with(rows.collect())
@@ -107,7 +158,7 @@ mod tests {
     fn what_is_written_is_read() {
         for n in [0, 1, 1_000] {
             let bytes = encode("http://localhost/data", "ed-fi/students", &table(n));
-            assert_eq!(decode(&bytes, "http://localhost/data", "ed-fi/students"), Ok(table(n)));
+            assert_eq!(decode(bytes.clone(), "http://localhost/data", "ed-fi/students"), Ok(table(n)));
         }
     }
 
@@ -121,19 +172,19 @@ mod tests {
     fn every_cut_and_every_changed_byte_is_noticed() {
         let bytes = encode("t", "r", &table(3));
         for end in 0..bytes.len() {
-            assert!(decode(&bytes[..end], "t", "r").is_err(), "cut at {end}");
+            assert!(decode(bytes[..end].to_vec(), "t", "r").is_err(), "cut at {end}");
         }
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(decode(&changed, "t", "r").is_err(), "changed at {at}");
+            assert!(decode(changed, "t", "r").is_err(), "changed at {at}");
         }
     }
 
     #[test]
     fn the_file_of_another_target_is_refused_by_name() {
         let bytes = encode("http://a/data", "ed-fi/students", &table(1));
-        let what = decode(&bytes, "http://b/data", "ed-fi/students").unwrap_err();
+        let what = decode(bytes.clone(), "http://b/data", "ed-fi/students").unwrap_err();
         assert_eq!(what, "belongs to ed-fi/students of http://a/data");
     }
 }

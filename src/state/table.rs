@@ -66,49 +66,63 @@ impl Table {
 
     /// What is known of a payload.
     pub fn get(&self, digest: &Digest) -> Option<Entry> {
+        let row = self.row(digest)?;
+        Some(Entry { at: self.ats[row], status: self.statuses[row] })
+    }
+
+    fn row(&self, digest: &Digest) -> Option<usize> {
         if self.digests.is_empty() {
             return None;
         }
         let bucket = (digest.prefix() >> self.shift()) as usize;
         let (start, end) = (self.buckets[bucket] as usize, self.buckets[bucket + 1] as usize);
         // So few rows are sooner looked at one after the other than by halves, each of which the processor would have to guess.
-        let row = start + self.digests[start..end].iter().position(|known| known == digest)?;
-        Some(Entry { at: self.ats[row], status: self.statuses[row] })
+        Some(start + self.digests[start..end].iter().position(|known| known == digest)?)
     }
 
-    /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none.
-    pub fn with(self, mut news: Vec<(Digest, Entry)>) -> Table {
+    /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none. Rows are moved in place, for a second table
+    /// would double what a history of millions takes.
+    pub fn with(mut self, mut news: Vec<(Digest, Entry)>) -> Table {
         // A stable sort keeps what came later behind what came first.
         news.sort_by_key(|(digest, _)| *digest);
-        let rows = self.len() + news.len();
-        let mut merged = Table {
-            digests: Vec::with_capacity(rows),
-            ats: Vec::with_capacity(rows),
-            statuses: Vec::with_capacity(rows),
-            buckets: Vec::new(),
-        };
-        let mut old = 0;
-        for (digest, entry) in news {
-            while old < self.len() && self.digests[old] < digest {
-                merged.push(self.digests[old], Entry { at: self.ats[old], status: self.statuses[old] });
-                old += 1;
+        news.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                *earlier = *later;
             }
-            if old < self.len() && self.digests[old] == digest {
-                old += 1;
+            same
+        });
+        news.retain(|(digest, entry)| match self.row(digest) {
+            Some(row) => {
+                (self.ats[row], self.statuses[row]) = (entry.at, entry.status);
+                false
             }
-            if merged.digests.last() == Some(&digest) {
-                let last = merged.digests.len() - 1;
-                (merged.ats[last], merged.statuses[last]) = (entry.at, entry.status);
+            None => true,
+        });
+        let mut old = self.len();
+        let mut free = old + news.len();
+        self.digests.reserve_exact(news.len());
+        self.ats.reserve_exact(news.len());
+        self.statuses.reserve_exact(news.len());
+        self.digests.resize(free, Digest([0; 16]));
+        self.ats.resize(free, 0);
+        self.statuses.resize(free, 0);
+        // From the greatest down, so that no row is written over before it is moved.
+        while let Some(&(digest, entry)) = news.last() {
+            free -= 1;
+            if old > 0 && self.digests[old - 1] > digest {
+                old -= 1;
+                self.digests[free] = self.digests[old];
+                (self.ats[free], self.statuses[free]) = (self.ats[old], self.statuses[old]);
             } else {
-                merged.push(digest, entry);
+                self.digests[free] = digest;
+                (self.ats[free], self.statuses[free]) = (entry.at, entry.status);
+                news.pop();
             }
         }
-        merged.digests.extend_from_slice(&self.digests[old..]);
-        merged.ats.extend_from_slice(&self.ats[old..]);
-        merged.statuses.extend_from_slice(&self.statuses[old..]);
-        merged.forget();
-        merged.index();
-        merged
+        self.forget();
+        self.index();
+        self
     }
 
     /// Takes out what is gone.
@@ -121,12 +135,6 @@ impl Table {
         let mut stays = self.statuses.iter().map(|status| *status != Entry::GONE);
         self.ats.retain(|_| stays.next().unwrap_or(true));
         self.statuses.retain(|status| *status != Entry::GONE);
-    }
-
-    fn push(&mut self, digest: Digest, entry: Entry) {
-        self.digests.push(digest);
-        self.ats.push(entry.at);
-        self.statuses.push(entry.status);
     }
 
     /// By how many bits a digest's prefix is shifted to give its bucket; there are at least two buckets, so it is below 64.

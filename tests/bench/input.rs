@@ -37,6 +37,37 @@ impl Folder {
         folder
     }
 
+    /// So many payloads that are valid: students of the sample district's schools and their attendance, and all that these refer to but the
+    /// districts above the schools.
+    pub fn of_schools(payloads: usize, url: &str) -> Folder {
+        let folder = Folder::new(0, url, 8);
+        fs::remove_dir_all(folder.data()).expect("an empty folder of data");
+        fs::create_dir_all(folder.data()).expect("the same again");
+        for file in
+            ["schools.jsonl", "sessions.json", "schoolYearTypes.jsonl", "attendanceEventCategoryDescriptors.jsonl"]
+        {
+            let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/district/");
+            fs::copy(format!("{sample}{file}"), folder.data().join(file)).expect("the sample district");
+        }
+        let write = |resource: &str, count: usize, line: &dyn Fn(usize) -> String| {
+            let file = File::create(folder.data().join(format!("{resource}.jsonl"))).expect("a data file");
+            let mut file = BufWriter::new(file);
+            (0..count).try_for_each(|i| writeln!(file, "{}", line(i))).expect("room for the payloads");
+        };
+        let students = payloads / 10;
+        write("students", students, &student);
+        write("studentSchoolAttendanceEvents", payloads - students, &|i| attendance(i % students, i / students));
+        folder
+    }
+
+    /// `lightbeam validate` in these ways.
+    pub fn validate(&self, methods: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lightbeam"));
+        let set = ["--set", "validate.methods", methods, "validate.references.remote", "false"];
+        command.args(["validate", "--quiet"]).args(set).current_dir(&self.0).stdout(Stdio::null());
+        command
+    }
+
     /// Where the data files are.
     pub fn data(&self) -> PathBuf {
         self.0.join("data")
@@ -88,5 +119,33 @@ fn payload(i: usize) -> String {
         i % 28 + 1,
         i % 1000,
         i
+    )
+}
+
+fn student(i: usize) -> String {
+    format!(
+        concat!(
+            r#"{{"studentUniqueId":"{:08}","birthDate":"2010-{:02}-{:02}","firstName":"Ada","#,
+            r#""middleName":"Augusta","lastSurname":"Number {}","birthCity":"Lantern Ridge"}}"#
+        ),
+        i,
+        i % 12 + 1,
+        i % 28 + 1,
+        i
+    )
+}
+
+/// On the how many-th day.
+fn attendance(student: usize, day: usize) -> String {
+    format!(
+        concat!(
+            r#"{{"attendanceEventCategoryDescriptor":"uri://lightbeam.example/AttendanceEventCategoryDescriptor#{}","#,
+            r#""eventDate":"2024-09-{:02}","schoolReference":{{"schoolId":990101}},"#,
+            r#""sessionReference":{{"schoolId":990101,"schoolYear":2025,"sessionName":"2024-2025 Fall"}},"#,
+            r#""studentReference":{{"studentUniqueId":"{:08}"}}}}"#
+        ),
+        "Field Trip",
+        day + 1,
+        student
     )
 }

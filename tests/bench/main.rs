@@ -16,6 +16,8 @@ use input::Folder;
 const PAYLOADS: usize = 300_000;
 /// Payloads that are skipped where 300,000 would end too early to be measured.
 const KNOWN: usize = 1_500_000;
+/// Payloads that are validated, a district's.
+const VALIDATED: usize = 320_000;
 const WORKERS: usize = 8;
 const LATENCY: Duration = Duration::from_millis(20);
 /// Runs of each case, and of those that take long by their nature.
@@ -33,8 +35,13 @@ fn main() {
     println!("{:<46}{:>14}{:>10}{:>10}{:>10}", "median of the runs", "payloads/s", "CPU µs", "sandbox", "memory");
     // `cargo bench -- NAME…` runs only these.
     let wanted: Vec<_> = args[1..].iter().filter(|arg| !arg.starts_with("--")).collect();
-    let cases: [(&str, fn()); 4] =
-        [("send", without_latency), ("skip", skipping), ("latency", latencies), ("crowded", crowded)];
+    let cases: [(&str, fn()); 5] = [
+        ("send", without_latency),
+        ("skip", skipping),
+        ("validate", validating),
+        ("latency", latencies),
+        ("crowded", crowded),
+    ];
     for (name, case) in cases {
         if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
             case();
@@ -71,6 +78,15 @@ fn skipping() {
     folder.know_all(&sandbox.url);
     let skip = Cost::median((0..RUNS).map(|_| sandbox.cost_of(folder.lightbeam(), SKIPPED)).collect());
     row(&format!("skip {KNOWN}"), &skip, KNOWN);
+}
+
+fn validating() {
+    let sandbox = Sandbox::start(Duration::ZERO);
+    let folder = Folder::of_schools(VALIDATED, &sandbox.url);
+    for (methods, told) in [("[schema, descriptors, uniqueness]", "validate"), ("*", "validate with references")] {
+        let cost = (0..RUNS).map(|_| sandbox.cost_of(folder.validate(methods), 0)).collect();
+        row(&format!("{told} {VALIDATED}"), &Cost::median(cost), VALIDATED);
+    }
 }
 
 fn latencies() {

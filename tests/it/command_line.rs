@@ -118,18 +118,6 @@ fn a_selector_that_matches_nothing_names_the_nearest_resource_and_nothing_is_sen
 }
 
 #[test]
-fn a_command_of_a_later_version_is_not_available_yet_and_not_in_the_help() {
-    let help = run(&["--help"]).expect(0).out;
-    for later in ["validate", "validate+send"] {
-        for args in [&[later][..], &[later, "-c", "x.yaml", "-k", "a"], &["help", later]] {
-            let ended = run(args).expect(2);
-            assert!(ended.err.contains(&format!("'{later}' is not available yet")), "{args:?}: {}", ended.err);
-        }
-        assert!(!help.contains(&format!(" {later} ")), "{later}");
-    }
-}
-
-#[test]
 fn the_help_fits_80_columns_and_lists_the_exit_codes() {
     for args in [
         &["--help"][..],

@@ -135,11 +135,15 @@ fn all_values_are_saved_and_asked_for_once_until_they_are_wiped() {
     assert_eq!(save(&stage, &[]).values.of(&terms()).count(), 501);
     assert_eq!(pages(&stage), 219, "one for each descriptor and a second for terms");
     stage.data("termDescriptors.jsonl", &[term("another")]);
-    stage.run(&["send"]).expect(0);
+    stage.run(&["send", "--set", "state_dir", "elsewhere"]).expect(0);
     assert_eq!(save(&stage, &[]).values.of(&terms()).count(), 501);
-    assert_eq!(pages(&stage), 219, "they are kept");
+    assert_eq!(pages(&stage), 219, "they are kept, for nothing tells of somebody else's changes");
     assert_eq!(save(&stage, &["-w"]).values.of(&terms()).count(), 502);
     assert_eq!(pages(&stage), 2 * 219);
+    stage.data("termDescriptors.jsonl", &[term("a third")]);
+    stage.run(&["send"]).expect(0);
+    assert_eq!(save(&stage, &[]).values.of(&terms()).count(), 503);
+    assert_eq!(pages(&stage), 2 * 219 + 2, "what a run itself has changed is asked for again");
 }
 
 #[test]

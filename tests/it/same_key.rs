@@ -1,9 +1,14 @@
 //! Payloads that depend on others of their own resource: of the same natural key, or as children.
 
 use lightbeam::sandbox::{Options, Received};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Stage, district, total};
+
+/// What an organization needs to be one.
+fn category() -> Value {
+    json!({"educationOrganizationCategoryDescriptor": "uri://ed-fi.org/EducationOrganizationCategoryDescriptor#School"})
+}
 
 fn student(id: usize, version: usize) -> String {
     format!(
@@ -69,23 +74,22 @@ fn a_payload_whose_predecessor_is_refused_is_sent_all_the_same() {
 fn a_predecessor_that_waits_for_what_it_refers_to_is_waited_for() {
     let stage = Stage::new();
     let department = |id: u64, parent: u64, name: &str| {
-        json!({"organizationDepartmentId": id, "nameOfInstitution": name, "categories": [],
+        json!({"organizationDepartmentId": id, "nameOfInstitution": name, "categories": [category()],
             "parentEducationOrganizationReference": {"educationOrganizationId": parent}})
         .to_string()
     };
-    let root = json!({"organizationDepartmentId": 3, "nameOfInstitution": "Root", "categories": []}).to_string();
+    let root =
+        json!({"organizationDepartmentId": 3, "nameOfInstitution": "Root", "categories": [category()]}).to_string();
+    let root_too = root.replace('3', "1");
     // The first line's parent comes last; the second line could be sent at once.
     stage.data(
         "organizationDepartments.jsonl",
-        &[department(1, 2, "old"), root.replace('3', "1"), department(2, 3, "b"), root],
+        &[department(1, 2, "old"), root_too.clone(), department(2, 3, "b"), root],
     );
     let (run, results) = stage.send(&[]);
     run.expect(0);
     assert_eq!((total(&results, "created"), total(&results, "updated"), total(&results, "same_key")), (3, 1, 1));
-    assert_eq!(
-        stage.posts().last().unwrap().body,
-        br#"{"organizationDepartmentId":1,"nameOfInstitution":"Root","categories":[]}"#
-    );
+    assert_eq!(stage.posts().last().unwrap().body, root_too.into_bytes());
 }
 
 #[test]
@@ -120,7 +124,8 @@ fn every_resource_that_refers_to_itself_loads_in_one_run_whatever_the_order_of_i
     let namespace = "uri://lightbeam.example";
     let learning_standard = |id: &str, parent: Option<&str>| {
         let mut payload = json!({"learningStandardId": id, "description": "d", "namespace": namespace,
-            "contentStandard": {"title": "t"}, "academicSubjects": [], "gradeLevels": []});
+            "contentStandard": {"title": "t"}, "academicSubjects": [{"academicSubjectDescriptor": "uri://ed-fi.org/AcademicSubjectDescriptor#Mathematics"}],
+            "gradeLevels": [{"gradeLevelDescriptor": "uri://ed-fi.org/GradeLevelDescriptor#Tenth grade"}]});
         if let Some(parent) = parent {
             payload["parentLearningStandardReference"] = json!({"learningStandardId": parent});
         }
@@ -134,7 +139,7 @@ fn every_resource_that_refers_to_itself_loads_in_one_run_whatever_the_order_of_i
         .to_string()
     };
     let agency = |id: u64, parent: Option<u64>| {
-        let mut payload = json!({"localEducationAgencyId": id, "nameOfInstitution": "A", "categories": [],
+        let mut payload = json!({"localEducationAgencyId": id, "nameOfInstitution": "A", "categories": [category()],
             "localEducationAgencyCategoryDescriptor": "uri://ed-fi.org/LocalEducationAgencyCategoryDescriptor#Independent"});
         if let Some(parent) = parent {
             payload["parentLocalEducationAgencyReference"] = json!({"localEducationAgencyId": parent});

@@ -18,6 +18,7 @@ const LONGER: &[(&str, &str)] = &[
     ("src/api/transport.rs", "its tests bring a server with and without encryption"),
     ("src/api/urls.rs", "one decision with a case for each generation of the API"),
     ("src/check/tests.rs", "each rule of the checker with the payloads that break it"),
+    ("src/cli/options.rs", "the tables of all commands and options"),
     ("src/cli/parse.rs", "a parser and every line that it is to understand"),
     ("src/config/read.rs", "a parser and every file that it is to understand"),
     ("src/sandbox/tests.rs", "the sandbox's answers, one after the other"),

@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     // As it comes, and behind a right head and beginning, with a right checksum.
     let mut sealed = [b"LBSTATE\n\x01\x01t\x01r", bytes].concat();
     sealed.extend_from_slice(&blake3::hash(&sealed).as_bytes()[..8]);
-    for file in [bytes, &sealed] {
+    for file in [bytes.to_vec(), sealed] {
         if let Ok(table) = decode(file, "t", "r") {
             let (digests, ..) = table.columns();
             assert!(digests.iter().all(|digest| table.get(digest).is_some()));

@@ -1,0 +1,225 @@
+//! What can be told of a block of lines by itself. Workers do this, each for a block at a time.
+
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use fxhash::{FxHashMap, FxHasher};
+
+use super::descriptors::Known;
+use super::findings::{Beside, Counts, Finding, Met, Severity};
+use crate::check::{Checker, Fault, Key, Method, Notes, Refers, Rule};
+use crate::config::validate::{Unknown, Validate};
+use crate::resource::Resource;
+use crate::sift;
+use crate::source::{Block, Piece};
+
+/// What inspecting needs.
+pub struct Inspector<'a> {
+    /// What is checked.
+    pub rules: &'a Validate,
+    /// The checker of each of the plan's jobs; `None` where the documents do not describe its resource.
+    pub checkers: Vec<Option<&'a Checker>>,
+    /// The values of descriptors.
+    pub known: &'a Known,
+}
+
+/// What was seen in a piece of a file.
+pub struct Inspected<'a> {
+    /// The number of the job.
+    pub job: usize,
+    /// The file.
+    pub file: Arc<Path>,
+    /// How many bytes were read.
+    pub bytes: u64,
+    /// How many lines, nothing more.
+    pub counts: Counts,
+    /// What was found, in the order of the lines.
+    pub found: Vec<(Finding, Met)>,
+    /// The natural keys, in the order of the lines.
+    pub keys: Vec<Keyed>,
+    /// What is referred to, in the order of the lines.
+    pub mentions: Vec<Mention<'a>>,
+    /// The text, where it is needed to tell to what a mention refers.
+    pub block: Option<Block>,
+}
+
+/// A payload and its natural key.
+pub struct Keyed {
+    /// Where it stands.
+    pub line: u64,
+    /// Its key.
+    pub key: Key,
+    /// A hash of its text.
+    pub hash: u64,
+}
+
+/// A reference in a payload.
+pub struct Mention<'a> {
+    /// Where the payload stands.
+    pub line: u64,
+    /// The payload's text within the block.
+    pub payload: Range<usize>,
+    /// Where the reference stands in it.
+    pub path: Arc<str>,
+    /// Of which resources.
+    pub to: &'a Refers,
+    /// Of what.
+    pub key: Key,
+}
+
+impl<'a> Inspector<'a> {
+    /// Whether that is checked.
+    pub fn does(&self, method: Method) -> bool {
+        self.rules.methods.contains(&method)
+    }
+
+    /// Whether natural keys are of use.
+    fn needs_keys(&self) -> bool {
+        self.does(Method::Uniqueness) || self.does(Method::References)
+    }
+
+    /// Looks at a piece.
+    pub fn inspect(&self, piece: Piece) -> Inspected<'a> {
+        match piece {
+            Piece::Lines(block) => self.lines(block),
+            Piece::Flaw { resource, file, line, message } => {
+                let mut inspected = Inspected::new(resource, file);
+                inspected.counts.read = 1;
+                inspected.found.push(unreadable(line, message));
+                inspected
+            }
+        }
+    }
+
+    fn lines(&self, block: Block) -> Inspected<'a> {
+        let mut inspected = Inspected::new(block.resource, block.file.clone());
+        inspected.bytes = block.bytes.len() as u64;
+        let mut reader = Reader {
+            inspector: self,
+            notes: Notes::default(),
+            values: Verdicts::default(),
+            paths: FxHashMap::default(),
+        };
+        for (line, range) in block.lines() {
+            inspected.counts.read += 1;
+            let payload = &block.bytes[range.clone()];
+            match self.checkers[block.resource] {
+                _ if payload.is_empty() => inspected.counts.blank += 1,
+                Some(checker) => reader.payload(checker, line, range, payload, &mut inspected),
+                None => inspected.found.extend(sift::read(payload, None).err().map(|why| unreadable(line, why))),
+            }
+        }
+        inspected.block = (!inspected.mentions.is_empty()).then_some(block);
+        inspected
+    }
+}
+
+impl Inspected<'_> {
+    fn new(job: usize, file: Arc<Path>) -> Self {
+        let counts = Counts::default();
+        Inspected {
+            job,
+            file,
+            bytes: 0,
+            counts,
+            found: Vec::new(),
+            keys: Vec::new(),
+            mentions: Vec::new(),
+            block: None,
+        }
+    }
+}
+
+fn unreadable(line: u64, message: String) -> (Finding, Met) {
+    let finding =
+        Finding { severity: Severity::Fault, method: Method::Schema, path: "$".into(), message: message.into() };
+    (finding, Met { line, beside: Beside::Nothing })
+}
+
+/// By descriptor and value: what is wrong with it, if anything is. Of a block, whose payloads say the same over and over.
+type Verdicts = FxHashMap<usize, FxHashMap<Box<str>, Option<Arc<str>>>>;
+
+/// Reads the payloads of a block.
+struct Reader<'i, 'a> {
+    inspector: &'i Inspector<'a>,
+    notes: Notes<'a>,
+    values: Verdicts,
+    paths: FxHashMap<String, Arc<str>>,
+}
+
+impl<'a> Reader<'_, 'a> {
+    fn payload(
+        &mut self,
+        checker: &'a Checker,
+        line: u64,
+        range: Range<usize>,
+        payload: &[u8],
+        inspected: &mut Inspected<'a>,
+    ) {
+        let inspector = self.inspector;
+        checker.check(payload, &mut self.notes);
+        for fault in std::mem::take(&mut self.notes.faults) {
+            inspected.found.extend(inspector.finding(line, fault));
+        }
+        if inspector.does(Method::Descriptors) {
+            for mention in &self.notes.descriptors {
+                let uri = self.notes.uri(mention);
+                if let Some(message) = verdict(&mut self.values, inspector.known, mention.resource, uri) {
+                    let path = self.notes.path(mention.place).into();
+                    let (severity, method) = (Severity::Fault, Method::Descriptors);
+                    let finding = Finding { severity, method, path, message };
+                    inspected.found.push((finding, Met { line, beside: Beside::Nothing }));
+                }
+            }
+        }
+        if let Some(key) = self.notes.key.filter(|_| inspector.needs_keys()) {
+            let mut hasher = FxHasher::default();
+            payload.hash(&mut hasher);
+            inspected.keys.push(Keyed { line, key, hash: hasher.finish() });
+        }
+        if inspector.does(Method::References) {
+            for reference in &self.notes.references {
+                let path = self.notes.path(reference.place);
+                let path = match self.paths.get(&path) {
+                    Some(known) => known.clone(),
+                    None => self.paths.entry(path.clone()).or_insert(path.into()).clone(),
+                };
+                let (to, key) = (reference.to, reference.key);
+                inspected.mentions.push(Mention { line, payload: range.clone(), path, to, key });
+            }
+        }
+    }
+}
+
+impl Inspector<'_> {
+    /// What a fault is under the rules, if anything.
+    fn finding(&self, line: u64, fault: Fault) -> Option<(Finding, Met)> {
+        let (method, beside) = match fault.rule {
+            Rule::Json { column } => (Method::Schema, Beside::Column(column)),
+            rule if self.does(rule.method()) => (rule.method(), Beside::Nothing),
+            _ => return None,
+        };
+        let severity = match (fault.rule, self.rules.unknown_properties) {
+            (Rule::Unknown, Unknown::Ignore) => return None,
+            (Rule::Unknown, Unknown::Warn) => Severity::Warning,
+            _ => Severity::Fault,
+        };
+        let finding = Finding { severity, method, path: fault.path.into(), message: fault.message.into() };
+        Some((finding, Met { line, beside }))
+    }
+}
+
+fn verdict(values: &mut Verdicts, known: &Known, descriptor: &Resource, uri: &str) -> Option<Arc<str>> {
+    // Checkers, which live longer than a block, have one resource for all mentions of a property.
+    let verdicts = values.entry(std::ptr::from_ref(descriptor) as usize).or_default();
+    match verdicts.get(uri) {
+        Some(verdict) => verdict.clone(),
+        None => {
+            let verdict: Option<Arc<str>> = known.fault(descriptor, uri).map(Into::into);
+            verdicts.insert(uri.into(), verdict.clone());
+            verdict
+        }
+    }
+}
