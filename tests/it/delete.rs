@@ -81,6 +81,9 @@ fn a_whole_district_goes_in_the_reverse_order_of_its_dependencies() {
         let last = times(earlier).iter().map(|(_, ended)| *ended).max().unwrap();
         assert!(times(later).iter().all(|(started, _)| *started > last), "{later} before the last of {earlier}");
     }
+    let looked_up = stage.sandbox.received().into_iter().filter(|request| request.method == "GET");
+    let last = looked_up.take_while(|request| request.started < deletes[0].started).count();
+    assert!(last >= 1_995, "all is looked up before anything goes, for persons may be invisible afterwards: {last}");
     // Generations within one resource, the parents first in the file.
     let of = |status| deletes.iter().filter(move |request| request.status == Some(status));
     let parked = of(409).filter(|request| request.resource == "ed-fi/objectiveAssessments").count();

@@ -49,6 +49,13 @@ fn everything_goes_in_the_reverse_order_of_dependencies() {
     ended.expect(0);
     assert_eq!(total(&results, "deleted"), 1_989 - 5);
     assert_eq!(stage.run(&["count"]).expect(0).out, "Records\tEndpoint\n60\tschoolYearTypes\n");
+    let first = deletes(&stage)[0].started;
+    let persons = ["ed-fi/students", "ed-fi/staffs", "ed-fi/contacts"];
+    let read =
+        stage.sandbox.received().into_iter().filter(|request| request.method == "GET" && request.started < first);
+    // Once to count them, once to read their ids: afterwards they may be invisible.
+    let read: Vec<_> = read.map(|request| request.resource).collect();
+    assert!(persons.iter().all(|person| read.iter().filter(|resource| resource == person).count() >= 2), "{read:?}");
     let refused = deletes(&stage).into_iter().filter(|request| request.status != Some(204));
     let refused: Vec<_> = refused.map(|request| request.resource).collect();
     assert!(refused.iter().all(|resource| resource == "ed-fi/objectiveAssessments"), "{refused:?}");
