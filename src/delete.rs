@@ -103,6 +103,13 @@ impl Desk<'_> {
         self.accounts.iter().map(Account::done).sum()
     }
 
+    /// Accounts for what a run that stopped has left.
+    pub fn leave(&mut self, deletion: &Deletion) {
+        if deletion.stopped() {
+            self.accounts.iter_mut().for_each(Account::leave);
+        }
+    }
+
     /// Tells whoever watches.
     fn tell(&mut self, deletion: &Deletion) {
         let api = deletion.api;

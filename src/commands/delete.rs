@@ -83,6 +83,9 @@ pub fn run(
         }
         desk.observer.finished();
     }
+    if args.deed == Deed::Delete {
+        desk.leave(&deletion);
+    }
     Ok(erasure(&desk, deletion.stop, &started))
 }
 

@@ -83,6 +83,17 @@ impl Account {
         }
     }
 
+    /// How many payloads or, where no lines are read, records there are to account for.
+    pub fn processed(&self) -> u64 {
+        self.lines.payloads().max(self.there)
+    }
+
+    /// Accounts for what was not tried because the run stopped.
+    pub fn leave(&mut self) {
+        let accounted = self.lines.duplicates + self.done() + self.refused + self.unsent;
+        self.unsent += self.processed().saturating_sub(accounted);
+    }
+
     /// Those that went, or had gone.
     pub fn done(&self) -> u64 {
         self.deleted + self.gone

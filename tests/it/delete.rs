@@ -18,7 +18,20 @@ pub fn erase(stage: &Stage, command: &str, args: &[&str]) -> (Ended, Value) {
     let _ = fs::remove_file(&file);
     let ended = stage.run(&[&[command, "--results-file", "erased.json"], args].concat());
     let results = fs::read(file).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
+    balance(&results);
     (ended, results)
+}
+
+/// Fails the test unless every payload or record is accounted for just once.
+#[track_caller]
+fn balance(results: &Value) {
+    if results.is_null() || results["dry_run"] == true {
+        return;
+    }
+    for (name, counts) in results["resources"].as_object().unwrap() {
+        let of = |what: &str| number(&counts[format!("records_{what}")]);
+        assert_eq!(of("processed"), of("skipped") + of("deleted") + of("gone") + of("failed"), "{name}: {counts}");
+    }
 }
 
 fn delete(stage: &Stage, args: &[&str]) -> (Ended, Value) {
@@ -280,6 +293,7 @@ fn an_interruption_is_obeyed_between_records_and_what_was_not_tried_is_known_sti
     let ended = ended(child.wait_with_output().unwrap());
     ended.expect(143).tells(&["Stopped early: terminated", "not tried or without a final answer"]);
     let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("erased.json")).unwrap()).unwrap();
+    balance(&results);
     let deleted = total(&results, "deleted");
     assert!((5..40).contains(&deleted) && total(&results, "unsent") == 40 - deleted, "{results}");
     let (_, results) = stage.send(&[]);

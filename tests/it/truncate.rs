@@ -1,9 +1,13 @@
 //! `truncate`: every record of the selected resources goes, or it is told which did not.
 
+use std::fs;
+use std::time::Duration;
+
 use lightbeam::sandbox::{Options, start};
+use serde_json::Value;
 
 use crate::delete::{at_terminal, deletes, erase, left, on, stubborn};
-use crate::support::{Stage, district, number, students, total};
+use crate::support::{Stage, district, ended, number, signal, students, total, until};
 
 /// An API with so many students.
 fn stage(count: usize, options: Options) -> Stage {
@@ -146,4 +150,19 @@ fn it_takes_a_selector_and_consent_or_the_number_of_records_typed() {
         assert!(deletes(&stage).is_empty());
         at_terminal(&stage, "truncate -s students", "3").unwrap().expect(0).tells(&["3 records deleted"]);
     }
+}
+
+#[test]
+fn an_interruption_is_obeyed_between_records_and_the_rest_is_accounted_for() {
+    let stage = stage(40, Options { latency: Duration::from_millis(10), ..Options::default() });
+    let args = ["truncate", "--yes", "-s", "*Types,students", "--results-file", "erased.json"];
+    let child = stage.spawn(&[&args[..], &["--set", "connection.pool_size", "1"]].concat());
+    until("records are deleted", || deletes(&stage).len() >= 5);
+    signal(&child, "INT");
+    ended(child.wait_with_output().unwrap()).expect(130).tells(&["Stopped early: interrupted"]);
+    let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("erased.json")).unwrap()).unwrap();
+    let deleted = total(&results, "deleted");
+    assert_eq!((total(&results, "there"), total(&results, "unsent")), (100, 100 - deleted));
+    let (_, results) = stage.send(&[]);
+    assert_eq!((total(&results, "created"), total(&results, "updated")), (deleted, 40 - deleted));
 }
