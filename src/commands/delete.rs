@@ -22,7 +22,6 @@ use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress, Work};
 use crate::plan::Job;
 use crate::pool;
-use crate::results::Stopped;
 use crate::state::History;
 
 /// Deletes the records of the selected resources' payloads. An `Err` tells of a run that could not begin or was not confirmed.
@@ -63,19 +62,10 @@ pub fn run(
     let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
     let findings = search(&deletion, plan, &finders, &mut desk)?;
     desk.observer.finished();
-    let stopped_early = deletion.stopped();
-    let erasure = |desk: &Desk, stop, started: &Zoned| {
-        let names = plan.jobs().map(|job| job.turn.resource.clone());
-        let mut resources: Vec<_> = names.zip(desk.accounts.iter().cloned()).collect();
-        resources.reverse();
-        let (command, completed, deed) = ("delete", Zoned::now(), args.deed);
-        let stopped = Stopped::by(stop, interrupt);
-        Erasure { command, target: Some(target.clone()), deed, started: started.clone(), completed, resources, stopped }
-    };
-    if let (Some(history), false) = (history, stopped_early) {
+    if let (Some(history), false) = (history, deletion.stopped()) {
         let there: u64 = desk.accounts.iter().map(|account| account.there).sum();
         if there > 0 {
-            consent.obtain(&erasure(&desk, OnceLock::new(), &started).question(), "yes")?;
+            consent.obtain(&Erasure::of("delete", args.deed, &started, &deletion, &desk).question(), "yes")?;
         }
         let memory = Memory::of(history);
         if let Err(error) = delete(&deletion, findings, memory, &mut desk) {
@@ -86,7 +76,7 @@ pub fn run(
     if args.deed == Deed::Delete {
         desk.leave(&deletion);
     }
-    Ok(erasure(&desk, deletion.stop, &started))
+    Ok(Erasure::of("delete", args.deed, &started, &deletion, &desk))
 }
 
 /// Deletes what was found, the last tier first.

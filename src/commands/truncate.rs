@@ -26,7 +26,6 @@ use crate::outcome::Reason;
 use crate::pages::Pages;
 use crate::plan::Turn;
 use crate::pool;
-use crate::results::Stopped;
 use crate::selector::Selector;
 use crate::state::History;
 use crate::state::table::Table;
@@ -74,18 +73,9 @@ pub fn run(
     let total = accounts.iter().map(|account| account.there).sum();
     let progress = Progress { work: Work::Delete, total, ..Progress::default() };
     let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
-    let stopped_early = deletion.stopped();
-    let erasure = |desk: &Desk, stop| {
-        let names = resources.iter().map(|(resource, _)| resource.clone());
-        let mut resources: Vec<_> = names.zip(desk.accounts.iter().cloned()).collect();
-        resources.reverse();
-        let (command, completed, deed) = ("truncate", Zoned::now(), args.deed);
-        let stopped = Stopped::by(stop, interrupt);
-        Erasure { command, target: Some(target.clone()), deed, started: started.clone(), completed, resources, stopped }
-    };
-    if let (Some(history), false) = (history, stopped_early) {
+    if let (Some(history), false) = (history, deletion.stopped()) {
         if total > 0 {
-            let question = erasure(&desk, OnceLock::new()).question();
+            let question = Erasure::of("truncate", args.deed, &started, &deletion, &desk).question();
             consent.obtain(&question, &wanted(total, run.selection != Selector::default()))?;
         }
         if let Err(error) = truncate(&deletion, &turns, &pages, Memory::of(history), &mut desk) {
@@ -96,7 +86,7 @@ pub fn run(
     if args.deed == Deed::Delete {
         desk.leave(&deletion);
     }
-    Ok(erasure(&desk, deletion.stop))
+    Ok(Erasure::of("truncate", args.deed, &started, &deletion, &desk))
 }
 
 /// How many records a page has, the most that the API's documents allow, and whether there are partitions.

@@ -6,6 +6,7 @@ use jiff::Zoned;
 use serde_json::{Map, Value, json};
 
 use super::account::{Account, Failure};
+use super::{Deletion, Desk};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::outcome::Reason;
@@ -49,6 +50,16 @@ pub enum Deed {
 type Column = (&'static str, fn(&Account) -> u64, bool);
 
 impl Erasure {
+    /// What is known of a run by now.
+    pub fn of(command: &'static str, deed: Deed, started: &Zoned, deletion: &Deletion, desk: &Desk) -> Erasure {
+        let names = deletion.routes.iter().map(|route| route.resource.clone());
+        let mut resources: Vec<_> = names.zip(desk.accounts.iter().cloned()).collect();
+        resources.reverse();
+        let target = Some(deletion.api.urls().data.clone());
+        let stopped = Stopped::by(deletion.stop.clone(), deletion.interrupt);
+        Erasure { command, target, deed, started: started.clone(), completed: Zoned::now(), resources, stopped }
+    }
+
     /// Of a run that could not begin.
     pub fn of_nothing(command: &'static str, started: Zoned, stopped: Stopped) -> Erasure {
         let (completed, stopped) = (Zoned::now(), Some(stopped));
