@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test test-nginx test-create check static bench fuzz model
+.PHONY: help demo test test-nginx test-create check static bench bench-count bench-peer fuzz model district
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -32,8 +32,18 @@ check: ## Formatting, lints, documentation and every test
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	$(MAKE) test
 
-bench: ## Measure speed and memory (about two minutes)
+bench: ## Measure speed and memory (about five minutes)
 	cargo bench --bench bench
+
+bench-count: ## Count instructions and hold them against the committed counts (write=1 commits new ones)
+	command -v valgrind >/dev/null || { apt-get update && apt-get install -y --no-install-recommends valgrind; } || \
+		echo "valgrind cannot be installed"
+	$(if $(write),COUNTS_WRITE=1) cargo bench --bench bench -- count
+
+bench-peer: ## Compare with the Python lightbeam; installs it from PyPI into target
+	test -x target/peer/bin/lightbeam || { python3 -m venv target/peer && target/peer/bin/pip install -q lightbeam==0.1.12; } || \
+		echo "PyPI cannot be reached: nothing to compare with"
+	cargo bench --bench bench -- peer
 
 # No sanitizer: there is no unsafe code to watch, and so the stable compiler will do.
 seconds ?= 10
@@ -57,3 +67,7 @@ documents ?= ../shared/edfi-metadata/ds-5.0
 model: ## Make the sandbox's built-in model anew (documents=DIR with the Alliance's OpenAPI)
 	cargo run --example compact-model -- $(documents) > target/ds-5.0.model
 	mv target/ds-5.0.model src/sandbox/ds-5.0.model
+
+district: ## Pack the sample district for the demo anew
+	cargo run --example pack-district > target/district.packed
+	mv target/district.packed src/commands/district.packed

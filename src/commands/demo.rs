@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use miniz_oxide::deflate::{CompressionLevel, compress_to_vec};
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+
 use super::{say, send};
 use crate::config::{self, Assignment, Config, Given};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
+use crate::folder;
 use crate::interrupt::Interrupt;
 use crate::report::Summary;
 use crate::sandbox::{self, Options};
@@ -18,68 +22,44 @@ use crate::terminal::Terminal;
 /// The configuration that the district comes with.
 const CONFIG: &str = include_str!("../../fixtures/district/lightbeam.yaml");
 
-macro_rules! file {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../fixtures/district/", $name)))
-    };
+/// The district's files, [packed](pack): as they are they would be a tenth of the program.
+const DISTRICT: &[u8] = include_bytes!("district.packed");
+
+/// More than the files together have.
+const LONGEST: usize = 4 << 20;
+
+/// Names and texts of the data files in a folder, compressed. `make district` packs the sample district anew.
+pub fn pack(folder: &Path) -> Result<Vec<u8>> {
+    let mut paths: Vec<_> = folder::find(folder)?.files.into_values().flatten().collect();
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+        let text = fs::read_to_string(&path).or_stop(Exit::Usage, || format!("cannot read {}", path.display()))?;
+        files.push((name, text));
+    }
+    let bytes = postcard::to_allocvec(&files).or_stop(Exit::Usage, || "cannot pack".into())?;
+    Ok(compress_to_vec(&bytes, CompressionLevel::BestCompression as u8))
 }
 
-/// The district's files.
-static DISTRICT: &[(&str, &[u8])] = &[
-    file!("Courses.jsonl"),
-    file!("academicSubjectDescriptors.jsonl"),
-    file!("assessments.jsonl"),
-    file!("attendanceEventCategoryDescriptors.jsonl"),
-    file!("bellSchedules.jsonl"),
-    file!("calendarDates.jsonl"),
-    file!("calendars.jsonl"),
-    file!("classPeriods.jsonl"),
-    file!("contacts.jsonl"),
-    file!("courseOfferings.jsonl"),
-    file!("courseTranscripts.jsonl"),
-    file!("gradeLevelDescriptors.jsonl"),
-    file!("grades.jsonl"),
-    file!("gradingPeriods.ndjson"),
-    file!("graduationPlans.jsonl"),
-    file!("localEducationAgencies.jsonl"),
-    file!("locations.jsonl"),
-    file!("objectiveAssessments.jsonl"),
-    file!("programCharacteristicDescriptors.jsonl"),
-    file!("programs.jsonl"),
-    file!("reportCards.jsonl"),
-    file!("schoolYearTypes.jsonl"),
-    file!("schools.jsonl"),
-    file!("sections.jsonl"),
-    file!("sessions.json"),
-    file!("staffEducationOrganizationAssignmentAssociations.jsonl"),
-    file!("staffEducationOrganizationEmploymentAssociations.jsonl"),
-    file!("staffSchoolAssociations.jsonl"),
-    file!("staffSectionAssociations.jsonl"),
-    file!("staffs.jsonl"),
-    file!("stateEducationAgencies.jsonl"),
-    file!("studentAcademicRecords.jsonl"),
-    file!("studentAssessments.jsonl"),
-    file!("studentContactAssociations.jsonl"),
-    file!("studentEducationOrganizationAssociations.jsonl"),
-    file!("studentProgramAssociations.jsonl"),
-    file!("studentSchoolAssociations.jsonl"),
-    file!("studentSchoolAttendanceEvents/part-1.jsonl"),
-    file!("studentSchoolAttendanceEvents/part-2.jsonl"),
-    file!("studentSectionAssociations.jsonl"),
-    file!("students.jsonl"),
-];
+/// What [`pack`] packed.
+fn unpack(packed: &[u8]) -> Result<Vec<(String, String)>> {
+    let damaged = || "the sample district in this program is damaged".to_string();
+    let bytes = decompress_to_vec_with_limit(packed, LONGEST).map_err(|_| Error::api(damaged()))?;
+    postcard::from_bytes(&bytes).or_stop(Exit::GivenUp, damaged)
+}
 
 /// Runs the demo and tells what happened.
 pub fn run(terminal: &mut Terminal) -> Result<Exit> {
-    let folder = Folder::new()?;
-    for (name, bytes) in DISTRICT {
-        let path = folder.0.join("data").join(name);
+    let stage = Folder::new()?;
+    for (name, text) in unpack(DISTRICT)? {
+        let path = stage.0.join("data").join(name);
         fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
-            .and_then(|()| fs::write(&path, bytes))
+            .and_then(|()| fs::write(&path, text))
             .or_stop(Exit::GivenUp, || format!("cannot write the sample district to {}", path.display()))?;
     }
     let sandbox = sandbox::start(Options::default())?;
-    let config = config(&sandbox.url(), &folder.0)?;
+    let config = config(&sandbox.url(), &stage.0)?;
     let interrupt = Interrupt::on_signals()?;
     let mut load = || send::run(&config, &Selector::default(), &Resend::default(), terminal, &interrupt);
     say(&format!("An Ed-Fi API in memory answers at {}.\n\n", sandbox.url()));
@@ -142,12 +122,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_demo_holds_every_file_of_the_district() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/district");
-        let found = crate::folder::find(&folder).unwrap();
-        let mut files: Vec<_> = found.files.into_values().flatten().collect();
-        files.sort();
-        let held: Vec<_> = DISTRICT.iter().map(|(name, _)| folder.join(name)).collect();
-        assert_eq!(files, held);
+    fn the_demo_holds_the_district_as_it_is() {
+        let district = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/district");
+        let held = unpack(DISTRICT).unwrap();
+        assert!(held.len() > 30);
+        assert_eq!(held, unpack(&pack(&district).unwrap()).unwrap(), "make district packs it anew");
     }
 }

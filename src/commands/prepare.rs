@@ -52,11 +52,11 @@ pub fn prepare(
     for path in unmatched {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let hint = hint(&name, &catalog, &api);
-        observer.log(Level::Warning, &format!("{} is not sent: it matches no resource{hint}", path.display()));
+        observer.log(Level::Warning, &format!("{} is left out: it matches no resource{hint}", path.display()));
     }
     if plan.tiers.is_empty() {
         let text =
-            format!("there is nothing to send in {}: no data file of a selected resource", config.data_dir.display());
+            format!("there is nothing to do in {}: no data file of a selected resource", config.data_dir.display());
         observer.log(Level::Warning, &text);
     }
     let model = model(&source, observer);
@@ -185,7 +185,7 @@ fn catalog(
     }
     let sent = |r: &&Resource| selector.matches(r.name()) && found.files.contains_key(&r.name().to_lowercase());
     for resource in extra.iter().filter(sent) {
-        let text = format!("{} is not among the API's dependencies: it is sent before all others", resource.name());
+        let text = format!("{} is not among the API's dependencies: it comes before all others", resource.name());
         observer.log(Level::Info, &text);
     }
     catalog

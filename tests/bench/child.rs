@@ -61,24 +61,27 @@ impl Sandbox {
     }
 
     /// Runs `command` to its end and tells what it cost; it has to end with the code `exit`.
-    pub fn cost_of(&self, mut command: Command, exit: i32) -> Cost {
-        const CHILDREN: usize = 15;
+    pub fn cost_of(&self, command: Command, exit: i32) -> Cost {
         const ITSELF: usize = 13;
-        let (cpu, sandbox_cpu) = (cpu("self", CHILDREN), cpu(&self.child.id().to_string(), ITSELF));
-        let start = Instant::now();
-        let mut child = command.spawn().expect("a child");
-        let pid = child.id();
-        let watch = std::thread::spawn(move || peak(pid));
-        let status = child.wait().expect("its end");
-        let seconds = start.elapsed().as_secs_f64();
-        assert_eq!(status.code(), Some(exit), "{command:?}");
-        Cost {
-            seconds,
-            cpu: self::cpu("self", CHILDREN) - cpu,
-            sandbox_cpu: self::cpu(&self.child.id().to_string(), ITSELF) - sandbox_cpu,
-            memory: watch.join().expect("a peak"),
-        }
+        let before = cpu(&self.child.id().to_string(), ITSELF);
+        let cost = cost(command, exit);
+        Cost { sandbox_cpu: cpu(&self.child.id().to_string(), ITSELF) - before, ..cost }
     }
+}
+
+/// Runs `command` to its end and tells what it cost; it has to end with the code `exit`.
+pub fn cost(mut command: Command, exit: i32) -> Cost {
+    const CHILDREN: usize = 15;
+    let before = cpu("self", CHILDREN);
+    let start = Instant::now();
+    let mut child = command.spawn().expect("a child");
+    let pid = child.id();
+    let watch = std::thread::spawn(move || peak(pid));
+    let status = child.wait().expect("its end");
+    let seconds = start.elapsed().as_secs_f64();
+    assert_eq!(status.code(), Some(exit), "{command:?}");
+    let cpu = cpu("self", CHILDREN) - before;
+    Cost { seconds, cpu, sandbox_cpu: f64::NAN, memory: watch.join().expect("a peak") }
 }
 
 impl Drop for Sandbox {

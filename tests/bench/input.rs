@@ -1,8 +1,9 @@
 //! What is sent: a folder of JSONL files with its configuration, removed when it is dropped.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lightbeam::digest::Digest;
@@ -23,7 +24,7 @@ impl Folder {
     pub fn new(payloads: usize, url: &str, workers: usize) -> Folder {
         let folder = Folder(std::env::temp_dir().join(format!("lightbeam-bench-{}", std::process::id())));
         fs::create_dir_all(folder.data()).expect("a folder in the temporary folder");
-        for (number, resource) in RESOURCES.iter().enumerate() {
+        for (number, resource) in RESOURCES.iter().enumerate().filter(|_| payloads > 0) {
             let file = File::create(folder.data().join(format!("{resource}.jsonl"))).expect("a data file");
             let mut file = BufWriter::new(file);
             let write = |i| writeln!(file, "{}", payload(i));
@@ -41,8 +42,6 @@ impl Folder {
     /// districts above the schools.
     pub fn of_schools(payloads: usize, url: &str) -> Folder {
         let folder = Folder::new(0, url, 8);
-        fs::remove_dir_all(folder.data()).expect("an empty folder of data");
-        fs::create_dir_all(folder.data()).expect("the same again");
         for file in
             ["schools.jsonl", "sessions.json", "schoolYearTypes.jsonl", "attendanceEventCategoryDescriptors.jsonl"]
         {
@@ -60,12 +59,50 @@ impl Folder {
         folder
     }
 
+    /// Some payloads for each of the tiers of the API at `url`, twenty for each of two hundred descriptors among them.
+    pub fn of_tiers(url: &str) -> Folder {
+        let folder = Folder::new(0, url, 8);
+        let answer = ureq::get(format!("{url}/metadata/data/v3/dependencies")).call().expect("the dependencies");
+        let answer = answer.into_body().read_to_string().expect("their text");
+        let dependencies: Vec<serde_json::Value> = serde_json::from_str(&answer).expect("JSON");
+        let mut tiers: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+        for entry in &dependencies {
+            let name = entry["resource"].as_str().expect("a resource").rsplit('/').next().expect("a name");
+            if entry["operations"][0] == "Create" {
+                tiers.entry(entry["order"].as_u64().expect("an order")).or_default().push(name);
+            }
+        }
+        for names in tiers.values() {
+            let descriptors =
+                names.iter().filter(|name| name.ends_with("Descriptors")).take(200).map(|name| (name, 20));
+            let others = names.iter().filter(|name| !name.ends_with("Descriptors")).take(1).map(|name| (name, 80));
+            for (name, lines) in descriptors.chain(others) {
+                let lines: String = (0..lines).map(|i| payload(i) + "\n").collect();
+                fs::write(folder.data().join(format!("{name}.jsonl")), lines).expect("a data file");
+            }
+        }
+        folder
+    }
+
+    /// So many payloads of a megabyte.
+    pub fn of_large(payloads: usize, url: &str) -> Folder {
+        let folder = Folder::new(0, url, 8);
+        let file = File::create(folder.data().join("grades.jsonl")).expect("a data file");
+        let (mut file, filling) = (BufWriter::new(file), "x".repeat(1_000_000));
+        let write = |i| writeln!(file, r#"{{"number":{i},"filling":"{filling}"}}"#);
+        (0..payloads).try_for_each(write).expect("room for the payloads");
+        folder
+    }
+
+    /// How many payloads there are.
+    pub fn payloads(&self) -> usize {
+        let files = fs::read_dir(self.data()).expect("the data folder").flatten();
+        files.map(|file| fs::read(file.path()).expect("a data file").iter().filter(|&&b| b == b'\n').count()).sum()
+    }
+
     /// `lightbeam validate` in these ways.
     pub fn validate(&self, methods: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lightbeam"));
-        let set = ["--set", "validate.methods", methods, "validate.references.remote", "false"];
-        command.args(["validate", "--quiet"]).args(set).current_dir(&self.0).stdout(Stdio::null());
-        command
+        self.run(&["validate", "--set", "validate.methods", methods, "validate.references.remote", "false"])
     }
 
     /// Where the data files are.
@@ -75,14 +112,33 @@ impl Folder {
 
     /// `lightbeam send`, as it runs under a scheduler.
     pub fn lightbeam(&self) -> Command {
+        self.run(&["send"])
+    }
+
+    /// The release binary with these arguments.
+    pub fn run(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lightbeam"));
-        command.args(["send", "--quiet"]).current_dir(&self.0).stdout(Stdio::null());
+        command.args(args).current_dir(&self.0).stdout(Stdio::null()).stderr(Stdio::null());
         command
+    }
+
+    /// Where everything is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Takes away the state, so that everything is due.
     pub fn forget(&self) {
         let _ = fs::remove_dir_all(self.0.join("state"));
+    }
+
+    /// The same, but what the API says of itself stays.
+    pub fn forget_outcomes(&self) {
+        for entry in fs::read_dir(self.0.join("state")).expect("the state").flatten() {
+            if entry.file_name() != "cache" && entry.file_name() != "tokens" {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// Makes the state of a run in which the API at `url` accepted everything.

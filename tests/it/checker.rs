@@ -17,7 +17,7 @@ use crate::support::{Stage, get};
 const PAYLOADS: usize = 12;
 
 /// The OpenAPI documents to try: those that the sandbox makes of its built-in model, and the genuine ones where they are at hand.
-fn documents() -> Vec<Value> {
+pub fn documents() -> Vec<Value> {
     let stage = Stage::new();
     let served = ["resources", "descriptors"]
         .map(|part| get(&stage.sandbox.url(), &format!("/metadata/data/v3/{part}/swagger.json")));
@@ -85,7 +85,7 @@ fn rewritten(schema: &Value, todo: &mut Vec<String>) -> Value {
 }
 
 /// A payload of this schema that is right, or nearly so.
-fn object(schema: &Schema, chance: &mut Chance, depth: u64) -> Value {
+pub fn object(schema: &Schema, chance: &mut Chance, depth: u64) -> Value {
     let mut members = Map::new();
     for property in &schema.properties {
         if property.required || chance.percent(60 / (1 + depth)) {
@@ -104,7 +104,10 @@ fn value(kind: &Kind, chance: &mut Chance, depth: u64) -> Value {
             (0..length).map(|_| chance.one_of(&["a", "é", "7", "\u{1F600}"])).collect::<String>().into()
         }
         Kind::OneOf(values) => (*values[chance.below(values.len() as u64) as usize]).into(),
-        Kind::Descriptor(_) => "uri://ed-fi.org/XDescriptor#y".into(),
+        Kind::Descriptor(resource) => {
+            let name = resource.as_ref().map_or("xDescriptors", |resource| resource.name());
+            format!("uri://ed-fi.org/{}{}#y", name[..1].to_uppercase(), &name[1..name.len() - 1]).into()
+        }
         Kind::Integer { minimum, maximum, .. } => {
             let least = minimum.unwrap_or(-3);
             (least + chance.below((maximum.unwrap_or(least + 9) - least + 1) as u64) as i64).into()
@@ -125,7 +128,7 @@ fn value(kind: &Kind, chance: &mut Chance, depth: u64) -> Value {
 }
 
 /// Makes something else of one value within.
-fn mutate(value: &mut Value, chance: &mut Chance) {
+pub fn mutate(value: &mut Value, chance: &mut Chance) {
     let inner: Vec<&mut Value> = match value {
         Value::Object(members) => {
             let names: Vec<String> = members.keys().cloned().collect();

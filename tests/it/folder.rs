@@ -18,7 +18,7 @@ fn school_years_are_sent_before_all_others_and_a_line_says_so() {
             .into()],
     );
     let err = stage.run(&["send"]).expect(0).err;
-    let told = "INFO    schoolYearTypes is not among the API's dependencies: it is sent before all others";
+    let told = "INFO    schoolYearTypes is not among the API's dependencies: it comes before all others";
     assert!(err.contains(told), "{err}");
     let posts = stage.posts();
     assert_eq!(
@@ -36,7 +36,7 @@ fn a_resource_of_another_namespace_is_sent_where_the_overrides_say() {
     stage.data("candidates.jsonl", &students(2));
     stage.data("Students.jsonl", &students(1));
     let err = stage.run(&["send"]).expect(0).err;
-    let told = "candidates.jsonl is not sent: it matches no resource; the namespace tpdm has it: name it in namespace_overrides";
+    let told = "candidates.jsonl is left out: it matches no resource; the namespace tpdm has it: name it in namespace_overrides";
     assert!(err.contains(told), "{err}");
     assert!(stage.posts().iter().all(|post| post.resource == "ed-fi/students"));
     stage.folder.config(&stage.sandbox.url(), "namespace_overrides:\n  tpdm: [Candidates]\n");
@@ -58,9 +58,9 @@ fn whatever_is_not_sent_is_named_with_the_reason_and_the_nearest_resource() {
     for command in ["send", "plan"] {
         let err = stage.run(&[command]).expect(0).err;
         for told in [
-            "WARNING data/studnets.jsonl is not sent: it matches no resource; did you mean students?",
-            "WARNING data/SCHOOL.ndjson is not sent: it matches no resource; did you mean schools?",
-            "WARNING data/notes.json is not sent: it matches no resource\n",
+            "WARNING data/studnets.jsonl is left out: it matches no resource; did you mean students?",
+            "WARNING data/SCHOOL.ndjson is left out: it matches no resource; did you mean schools?",
+            "WARNING data/notes.json is left out: it matches no resource\n",
             "WARNING data/export.csv is not read: it does not end in .jsonl, .ndjson or .json",
             "WARNING data/staffs/readme.txt is not read: it does not end in .jsonl, .ndjson or .json",
             "WARNING data/staffs is not read: it holds no .jsonl, .ndjson or .json file",
@@ -78,11 +78,11 @@ fn an_empty_data_folder_is_said_to_be_empty() {
     let stage = Stage::new();
     for command in ["send", "plan"] {
         let err = stage.run(&[command]).expect(0).err;
-        assert!(err.contains("WARNING there is nothing to send in data"), "{err}");
+        assert!(err.contains("WARNING there is nothing to do in data"), "{err}");
     }
     stage.data("students.jsonl", &students(1));
     let err = stage.run(&["send", "-s", "schools"]).expect(0).err;
-    assert!(err.contains("WARNING there is nothing to send in data"), "{err}");
+    assert!(err.contains("WARNING there is nothing to do in data"), "{err}");
     assert!(stage.posts().is_empty());
 }
 

@@ -116,7 +116,7 @@ fn a_file_that_matches_no_resource_is_named_with_the_nearest_one() {
     stage.folder.write("data/students.csv", "a,b");
     let run = stage.send(&[]).0.expect(0);
     for told in [
-        "data/studnets.jsonl is not sent: it matches no resource; did you mean students?",
+        "data/studnets.jsonl is left out: it matches no resource; did you mean students?",
         "data/students.csv is not read",
     ] {
         assert!(run.err.contains(told), "{told}\n{}", run.err);

@@ -1,5 +1,6 @@
 //! Every test that looks at the project from outside, in one binary; one module a subject.
 
+mod agreement;
 mod chance;
 mod checker;
 mod command_line;

@@ -1,0 +1,60 @@
+//! The Python lightbeam on the same machine, in the same run, with the same files: `make bench-peer` puts it where it is looked for.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::child::{Cost, Sandbox, cost};
+use crate::input::Folder;
+use crate::{row, share};
+
+/// Payloads; it takes some ten seconds for each run over these.
+const PAYLOADS: usize = 64_000;
+const RUNS: usize = 3;
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peer/bin/lightbeam");
+
+/// Prints what both cost.
+pub fn measure() {
+    if !Path::new(PROGRAM).exists() {
+        return println!("the Python lightbeam is not compared: {PROGRAM} is not there (make bench-peer installs it)");
+    }
+    let sandbox = Sandbox::start(Duration::ZERO);
+    let folder = Folder::of_schools(PAYLOADS, &sandbox.url);
+    let config = format!(
+        "state_dir: ./peer/\ndata_dir: ./data/\nlog_level: ERROR\nedfi_api:\n  base_url: {}\n  version: 3\n  mode: shared_instance\n  \
+         client_id: key\n  client_secret: secret\nconnection:\n  pool_size: 8\n  verify_ssl: false\n",
+        sandbox.url
+    );
+    fs::write(folder.path().join("peer.yaml"), config).expect("a configuration");
+    let peer = |command: &str| {
+        let mut peer = Command::new(PROGRAM);
+        peer.args([command, "-c", "peer.yaml"]).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        peer
+    };
+    let payloads = folder.payloads();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        folder.forget();
+        let _ = fs::remove_dir_all(folder.path().join("peer"));
+        ours.push([cost(folder.lightbeam(), 0), cost(folder.lightbeam(), 99)]);
+        theirs.push([cost(peer("send"), 0), cost(peer("send"), 99)]);
+    }
+    let both = |what: &str, ours: Vec<Cost>, theirs: Vec<Cost>| {
+        let (ours, theirs) = (Cost::median(ours), Cost::median(theirs));
+        row(&format!("{what} {payloads}"), &ours, payloads);
+        row(&format!("{what} {payloads}, Python lightbeam"), &theirs, payloads);
+        share("  times as fast", theirs.seconds / ours.seconds);
+    };
+    let split = |costs: Vec<[Cost; 2]>| -> (Vec<Cost>, Vec<Cost>) {
+        costs.into_iter().map(|[send, skip]| (send, skip)).unzip()
+    };
+    let ((our_sends, our_skips), (their_sends, their_skips)) = (split(ours), split(theirs));
+    both("send", our_sends, their_sends);
+    both("skip", our_skips, their_skips);
+    let methods = "[schema, descriptors, uniqueness]";
+    let ours = (0..RUNS).map(|_| cost(folder.validate(methods), 0)).collect();
+    // It asks the API for each descriptor, of which the sandbox has none: it calls all payloads wrong, and does all the work.
+    let theirs = vec![cost(peer("validate"), 1)];
+    both("validate", ours, theirs);
+}
