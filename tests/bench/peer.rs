@@ -52,9 +52,4 @@ pub fn measure() {
     let ((our_sends, our_skips), (their_sends, their_skips)) = (split(ours), split(theirs));
     both("send", our_sends, their_sends);
     both("skip", our_skips, their_skips);
-    let methods = "[schema, descriptors, uniqueness]";
-    let ours = (0..RUNS).map(|_| cost(folder.validate(methods), 0)).collect();
-    // It asks the API for each descriptor, of which the sandbox has none: it calls all payloads wrong, and does all the work.
-    let theirs = vec![cost(peer("validate"), 1)];
-    both("validate", ours, theirs);
 }
