@@ -9,13 +9,18 @@
 //!
 //! for each tier, on one pool of workers:
 //!   source: files → blocks of whole lines
-//!     → sift: digest, history, duplicates → what is due
+//!     → sift: digest, history, duplicates, natural keys → what is due
 //!       → api: request → transport → reply → retry → what became of it
 //!   news goes through a bounded postbox to the calling thread, and only there:
 //!     state (journal) → books (tallies) → observer (log, progress)
 //!   end of tier: snapshots, journal emptied
+//!   what waits (order may cure its refusal, or an earlier one of its key) → chain → api, pass after pass
 //! after the last tier: Summary → report (table, results file) → exit
 //! ```
+//!
+//! The other commands go parts of the same way. `validate` turns after [`source`] to [`check`], which reads each payload once against the
+//! compiled [`model`], and looks up what that mentions. `count`, `fetch` and `truncate` read [`pages`]; `delete` looks payloads up by
+//! their natural keys, goes through the tiers backwards and takes what is gone out of the history.
 //!
 //! # Three decisions
 //!
@@ -36,6 +41,10 @@
 //!   everything hands over nothing.
 //! * A known payload that was to be sent again and got no final answer is remembered as such ([`state::table::Entry::NO_ANSWER`]), so that
 //!   a run that was stopped under `--force` is taken up where it stopped.
+//! * Natural keys are read for every load, though only validation needs all of the model: payloads of one key are sent in the order of the files,
+//!   and children after their parents ([`chain`]).
+//! * The sandbox checks payloads with the same [`check`] as validation, so that one cannot say what the other does not.
+//! * `delete` looks up everything before it deletes anything, and the history forgets before the API does ([`mod@delete`]).
 //! * The lock of a target covers all its namespaces, which are folders below it ([`state::target`]).
 //! * The transport writes head and body of a request with one call and remembers addresses ([`api::transport`]); plain ureq does neither.
 //!
