@@ -25,6 +25,16 @@ impl Digest {
     }
 }
 
+/// Bytes of a [`checksum`].
+pub const CHECKSUM: usize = 8;
+
+/// By what a file or a part of it is known to be whole.
+pub fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    let mut sum = [0; CHECKSUM];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::descriptors::Row;
 use super::transport::http::Uri;
+use crate::digest::{CHECKSUM, checksum};
 use crate::disk::{self, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -27,7 +28,6 @@ use crate::resource::Resource;
 
 const MAGIC: &[u8; 7] = b"LBMETA\n";
 const VERSION: u8 = 1;
-const CHECKSUM: usize = 8;
 
 /// The longest body, in bytes. Real ones have 2 MB.
 pub const LONGEST: usize = 64 * 1024 * 1024;
@@ -151,12 +151,6 @@ impl Saved {
         let discovery = discovery.map_err(|error| damaged(&error))?;
         Ok(Saved { base_url: body.base_url, asked: body.asked, discovery, source, dependencies, values })
     }
-}
-
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
-    sum
 }
 
 #[cfg(test)]

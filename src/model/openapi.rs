@@ -18,7 +18,7 @@ use crate::resource::Resource;
 /// The properties that a server adds to each item, and that no payload needs.
 pub const SERVER_MADE: [&str; 4] = ["id", "_etag", "_lastModifiedDate", "link"];
 
-/// What of a document is read. Most of a real one are descriptions, and as a tree of JSON values it takes many times its 3 MB.
+/// What of a document is read. Descriptions, answers and the rest, which a tree of JSON values would keep, are passed over.
 #[derive(Deserialize)]
 pub struct Document {
     /// Of Swagger 2.0.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::table::Entry;
-use crate::digest::Digest;
+use crate::digest::{Digest, checksum};
 use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -162,7 +162,7 @@ fn failed(path: &Path) -> String {
 fn frame_head(body: &[u8]) -> [u8; FRAME_HEAD] {
     let mut head = [0; FRAME_HEAD];
     head[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
-    head[4..].copy_from_slice(&blake3::hash(body).as_bytes()[..8]);
+    head[4..].copy_from_slice(&checksum(body));
     head
 }
 

@@ -15,14 +15,13 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::table::Table;
-use crate::digest::Digest;
+use crate::digest::{CHECKSUM, Digest, checksum};
 use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
 const MAGIC: &[u8; 8] = b"LBSTATE\n";
 const VERSION: u8 = 1;
-const CHECKSUM: usize = 8;
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -111,12 +110,6 @@ fn columns(bytes: &[u8], target: &str, resource: &str) -> Result<[Range<usize>; 
         start..start + column.len()
     };
     Ok([place(body.digests), place(body.ats), place(body.statuses)])
-}
-
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
-    sum
 }
 
 #[cfg(test)]
