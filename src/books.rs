@@ -1,4 +1,4 @@
-//! What is known of a run so far. Only the calling thread has it.
+//! What is known of a run so far. One thread has it at a time.
 
 use crate::observer::Progress;
 use crate::outcome::{Outcome, Tally, Verdict};

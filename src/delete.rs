@@ -80,7 +80,7 @@ pub struct Doomed {
 /// A record that could not be deleted yet, and why.
 pub type Parked = (Doomed, Reason);
 
-/// What the calling thread keeps.
+/// What one thread at a time keeps.
 pub struct Desk<'a> {
     /// What became of each resource's records.
     pub accounts: Vec<Account>,

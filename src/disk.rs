@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 use crate::error::{Context, Result};
@@ -23,9 +23,9 @@ pub enum Readers {
 }
 
 /// What is done to a disk.
-pub trait Disk {
-    /// All of a file's bytes.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+pub trait Disk: Send + Sync {
+    /// How many bytes a file has, and they.
+    fn read(&self, path: &Path) -> io::Result<(u64, Box<dyn Read>)>;
     /// Opens a file to be written at its end; makes an empty one if there is none.
     fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>>;
     /// Gives a file another name, in place of the file that had it.
@@ -39,7 +39,7 @@ pub trait Disk {
 }
 
 /// A file that is open to be written at its end.
-pub trait Appending {
+pub trait Appending: Send {
     /// Adds bytes. After an error some of them may be there.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Cuts the file off.
@@ -54,8 +54,9 @@ pub trait Appending {
 pub struct System;
 
 impl Disk for System {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+    fn read(&self, path: &Path) -> io::Result<(u64, Box<dyn Read>)> {
+        let file = File::open(path)?;
+        Ok((file.metadata()?.len(), Box::new(file)))
     }
 
     fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>> {

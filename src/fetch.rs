@@ -97,7 +97,7 @@ enum What {
     Missed,
 }
 
-/// What the calling thread knows of a source.
+/// What is known of a source.
 #[derive(Default)]
 struct Ledger {
     harvest: Harvest,

@@ -11,7 +11,7 @@
 //!   source: files → blocks of whole lines
 //!     → sift: digest, history, duplicates, natural keys → what is due
 //!       → api: request → transport → reply → retry → what became of it
-//!   news goes through a bounded postbox to the calling thread, and only there:
+//!   news goes through a bounded postbox to whoever has the books, one thread at a time:
 //!     state (journal) → books (tallies) → observer (log, progress)
 //!   end of tier: snapshots, journal emptied
 //!   what waits (order may cure its refusal, or an earlier one of its key) → chain → api, pass after pass
@@ -26,7 +26,7 @@
 //!
 //! **Values go forward.** Config, plan, outcomes and summary do not change once made; a command is a function from values to a value.
 //!
-//! **One writer.** Only the calling thread touches history, journal, books and terminal; they need no locks and their tests no threads.
+//! **One writer.** One thread at a time has history, journal, books and terminal ([`postbox`]); they need no locks and their tests no threads.
 //! Workers share what is made for sharing: the HTTP agent, the token, the tables of a tier, which do not change meanwhile.
 //!
 //! **Decisions are pure, effects are thin.** What to repeat and when ([`api::retry`]), what is due ([`state::resend`]), in which order

@@ -80,7 +80,7 @@ impl Route<'_> {
     }
 }
 
-/// What the calling thread keeps.
+/// What one thread at a time keeps.
 pub struct Desk<'a> {
     /// What is known of payloads from run to run.
     pub history: History,
@@ -171,12 +171,12 @@ impl Load<'_> {
 
     /// The first pass over a tier.
     fn tier(&self, tier: &Tier, desk: &mut Desk, waiting: &mut Waiting) -> Result<()> {
+        let resources: Vec<_> = tier.jobs.iter().map(|job| &job.turn.resource).collect();
+        let tables = desk.history.tables(&resources, self.pool)?;
         let natural = self.natural[tier.first..].iter().map(Option::as_ref);
-        let known = tier.jobs.iter().zip(natural);
-        let known = known.map(|(job, natural)| {
-            Ok(Known::new(desk.history.table(&job.turn.resource)?, natural).without(self.invalid))
-        });
-        let knowledge = Knowledge { first: tier.first, known: known.collect::<Result<Vec<_>>>()? };
+        let known = tables.into_iter().zip(natural);
+        let known = known.map(|(table, natural)| Known::new(table, natural).without(self.invalid));
+        let knowledge = Knowledge { first: tier.first, known: known.collect() };
         let sift = |(number, piece): (usize, Piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, self.resend);
             (Some(News::Sifted(sifted)), due)

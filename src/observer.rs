@@ -2,8 +2,8 @@
 
 use crate::config::Level;
 
-/// Hears of a run, on its calling thread.
-pub trait Observer {
+/// Hears of a run, from one thread at a time.
+pub trait Observer: Send {
     /// A sentence that somebody may want to read.
     fn log(&mut self, level: Level, text: &str);
 

@@ -3,7 +3,7 @@
 //! Every worker does whichever of two things is at hand: it sends a payload that is due, or, where none is waiting, takes the next block
 //! from the source and sifts out of it what is due. So a block that is wholly skipped costs no hand-over of payloads, a tier of
 //! many small files keeps every worker busy, and what waits in memory is bounded by a block or two for each worker. What becomes known
-//! goes through a [`Postbox`] to the calling thread, which alone keeps the books.
+//! goes through a [`Postbox`] into the books, which one thread has at a time.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,19 +28,19 @@ pub struct Panicked;
 /// Runs one tier on the pool's threads and returns when every block is sifted and every payload sent.
 ///
 /// `sift` turns a block into a piece of news, if there is any, and the payloads that are due; `send` sends one and hands in what became of
-/// it. `learn` gets the news, several pieces at once under load, on the calling thread, and an empty list now and then when there is none.
+/// it. `learn` gets the news, several pieces at once under load, on one thread at a time, and an empty list now and then when there is none.
 pub fn run<B, P: Send, N: Send>(
     pool: &ThreadPool,
     blocks: impl Iterator<Item = B> + Send,
     sift: impl Fn(B) -> (Option<N>, Vec<P>) + Sync,
     send: impl Fn(P, &dyn Fn(N)) + Sync,
-    mut learn: impl FnMut(Vec<N>),
+    learn: impl FnMut(Vec<N>) + Send,
 ) -> Result<(), Panicked> {
     let workers = pool.current_num_threads();
     let blocks = Mutex::new(blocks);
     let queue = Queue::new();
     let (blocks, queue, sift, send) = (&blocks, &queue, &sift, &send);
-    let postbox = &Postbox::new(workers);
+    let postbox = &Postbox::new(workers, learn);
     pool.in_place_scope(|scope| {
         for _ in 0..workers {
             scope.spawn(move |_| {
@@ -69,10 +69,7 @@ pub fn run<B, P: Send, N: Send>(
                 postbox.leave();
             });
         }
-        let _closing = postbox.close_at_end();
-        while let Some(news) = postbox.collect() {
-            learn(news);
-        }
+        postbox.watch();
     });
     if lock(&queue.state).given_up { Err(Panicked) } else { Ok(()) }
 }
@@ -91,6 +88,8 @@ struct Queue<P> {
 
 struct State<P> {
     due: VecDeque<P>,
+    /// So many workers wait for something to do. To wake nobody costs a call of the system too.
+    waiting: usize,
     /// So many workers are sifting and may yet add to `due`.
     sifting: usize,
     /// The source has no more blocks.
@@ -100,7 +99,7 @@ struct State<P> {
 
 impl<P> Queue<P> {
     fn new() -> Queue<P> {
-        let state = State { due: VecDeque::new(), sifting: 0, exhausted: false, given_up: false };
+        let state = State { due: VecDeque::new(), waiting: 0, sifting: 0, exhausted: false, given_up: false };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -116,7 +115,11 @@ impl<P> Queue<P> {
             }
             match (state.exhausted, state.sifting) {
                 (true, 0) => return Task::Done,
-                (true, _) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                (true, _) => {
+                    state.waiting += 1;
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.waiting -= 1;
+                }
                 (false, _) => {
                     state.sifting += 1;
                     return Task::Sift;
@@ -129,19 +132,28 @@ impl<P> Queue<P> {
         let mut state = lock(&self.state);
         state.sifting -= 1;
         state.due.extend(due);
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     fn exhausted(&self) {
         let mut state = lock(&self.state);
         state.sifting -= 1;
         state.exhausted = true;
-        self.changed.notify_all();
+        self.tell(state);
     }
 
     fn give_up(&self) {
-        lock(&self.state).given_up = true;
-        self.changed.notify_all();
+        let mut state = lock(&self.state);
+        state.given_up = true;
+        self.tell(state);
+    }
+
+    fn tell(&self, state: MutexGuard<State<P>>) {
+        let anybody = state.waiting > 0;
+        drop(state);
+        if anybody {
+            self.changed.notify_all();
+        }
     }
 }
 

@@ -1,24 +1,24 @@
-//! How news gets from the workers to the calling thread.
+//! How news gets from the workers into the books.
 //!
-//! Waking the calling thread for each piece costs more than the piece, so it is woken when several are there, or a moment after the first.
-//! Workers wait where it does not keep up. So when the program is killed, fewer than three pieces for each worker are unwritten: collected,
-//! posted, and on their way.
+//! Waking another thread for each piece, or for several, costs more than the pieces. So the worker whose piece fills the postbox enters
+//! what is inside, one worker at a time; the calling thread only watches, and enters what has waited a moment. When the program is
+//! killed, fewer than three pieces for each worker are unwritten: those that are being entered and those inside, each of which are
+//! fewer than half a piece for each worker and one more from each that waits for its turn to enter them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The calling thread looks up at least so often, even if nothing becomes known.
 const LOOK_UP: Duration = Duration::from_millis(250);
-/// What is known waits no longer than this for more to be collected with it.
+/// What is known waits about so long for more to be entered with it.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// Filled by workers, emptied by the calling thread.
-pub struct Postbox<N> {
+/// Filled by workers; `learn` gets what they hand in.
+pub struct Postbox<N, L> {
     inside: Mutex<Inside<N>>,
-    /// For the calling thread: there is something to collect, or nobody is left.
-    collectable: Condvar,
-    /// For workers: there is room.
-    room: Condvar,
+    /// For the calling thread: the first piece after a pause is there, or nobody is left.
+    changed: Condvar,
+    learn: Mutex<L>,
     size: usize,
 }
 
@@ -26,127 +26,134 @@ struct Inside<N> {
     news: Vec<N>,
     /// Workers that may yet hand in something.
     workers: usize,
-    /// The calling thread has nothing to do and is to be woken by the first piece.
+    /// Something was handed in since the calling thread last looked.
+    fresh: bool,
+    /// The calling thread waits for the first piece.
     idle: bool,
-    /// Nobody collects any more.
-    closed: bool,
 }
 
-impl<N> Postbox<N> {
+impl<N, L: FnMut(Vec<N>)> Postbox<N, L> {
     /// For so many workers.
-    pub fn new(workers: usize) -> Postbox<N> {
-        let size = (workers * 3 / 4).max(1);
-        let inside = Inside { news: Vec::with_capacity(size), workers, idle: false, closed: false };
-        Postbox { inside: Mutex::new(inside), collectable: Condvar::new(), room: Condvar::new(), size }
+    pub fn new(workers: usize, learn: L) -> Postbox<N, L> {
+        let size = (workers / 2).max(1);
+        let inside = Inside { news: Vec::new(), workers, fresh: false, idle: false };
+        Postbox { inside: Mutex::new(inside), changed: Condvar::new(), learn: Mutex::new(learn), size }
     }
 
-    /// Hands in a piece; waits for room.
+    /// Hands in a piece, and has all that is inside entered if that is enough.
     pub fn hand_in(&self, piece: N) {
-        let full = |inside: &mut Inside<N>| inside.news.len() >= self.size && !inside.closed;
-        let mut inside = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut inside = lock(&self.inside);
         inside.news.push(piece);
-        if std::mem::take(&mut inside.idle) || inside.news.len() >= self.size {
-            self.collectable.notify_one();
+        inside.fresh = true;
+        if std::mem::take(&mut inside.idle) {
+            self.changed.notify_one();
+        }
+        let full = inside.news.len() >= self.size;
+        drop(inside);
+        if full {
+            self.enter();
         }
     }
 
     /// Says that a worker hands in nothing more.
     pub fn leave(&self) {
-        self.lock().workers -= 1;
-        self.collectable.notify_one();
+        lock(&self.inside).workers -= 1;
+        self.changed.notify_one();
     }
 
-    /// What was handed in, in that order; an empty list now and then when there is nothing; `None` when every worker has left.
-    pub fn collect(&self) -> Option<Vec<N>> {
-        let mut inside = self.lock();
-        inside.idle = true;
-        inside = self.wait(inside, LOOK_UP, 1);
-        inside.idle = false;
-        if inside.news.is_empty() {
-            return (inside.workers > 0).then(Vec::new);
+    /// Returns when every worker has left and all that they handed in is entered. Until then `learn` also gets what has waited a moment, and
+    /// an empty list now and then.
+    pub fn watch(&self) {
+        loop {
+            let mut inside = lock(&self.inside);
+            let idle = !std::mem::take(&mut inside.fresh);
+            inside.idle = idle;
+            let long = if idle { LOOK_UP } else { GATHER };
+            let as_before = |inside: &mut Inside<N>| inside.workers > 0 && inside.idle == idle;
+            let (inside, waited) =
+                self.changed.wait_timeout_while(inside, long, as_before).unwrap_or_else(PoisonError::into_inner);
+            let nobody_left = inside.workers == 0;
+            drop(inside);
+            if nobody_left || waited.timed_out() {
+                self.enter();
+            }
+            if nobody_left {
+                return;
+            }
         }
-        inside = self.wait(inside, GATHER, self.size);
-        let news = std::mem::replace(&mut inside.news, Vec::with_capacity(self.size));
-        self.room.notify_all();
-        Some(news)
     }
 
-    /// Lets workers wait for room no longer, once nobody collects any more, however that comes about.
-    pub fn close_at_end(&self) -> impl Drop + use<'_, N> {
-        Closing(self)
-    }
-
-    /// Until so many pieces are there, or every worker has left, or that long.
-    fn wait<'a>(
-        &'a self,
-        inside: MutexGuard<'a, Inside<N>>,
-        long: Duration,
-        pieces: usize,
-    ) -> MutexGuard<'a, Inside<N>> {
-        let fewer = |inside: &mut Inside<N>| inside.news.len() < pieces && inside.workers > 0;
-        self.collectable.wait_timeout_while(inside, long, fewer).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// A panic elsewhere leaves what is inside whole: it is changed in one step.
-    fn lock(&self) -> MutexGuard<'_, Inside<N>> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn enter(&self) {
+        let mut learn = lock(&self.learn);
+        let news = std::mem::take(&mut lock(&self.inside).news);
+        learn(news);
     }
 }
 
-struct Closing<'a, N>(&'a Postbox<N>);
-
-impl<N> Drop for Closing<'_, N> {
-    fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.room.notify_all();
-    }
+/// A panic elsewhere leaves what is inside whole: it is changed in one step. Where `learn` panicked, the run is known to have failed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
-    fn everything_that_is_handed_in_is_collected_in_order_and_then_no_more() {
-        let postbox = Postbox::new(1);
+    fn everything_that_is_handed_in_is_entered_in_order_and_then_the_watch_ends() {
+        let mut entered = Vec::new();
+        let postbox = Postbox::new(1, |news: Vec<i32>| entered.extend(news));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 (0..1_000).for_each(|i| postbox.hand_in(i));
                 postbox.leave();
             });
-            let mut collected = Vec::new();
-            while let Some(news) = postbox.collect() {
-                collected.extend(news);
-            }
-            assert_eq!(collected, (0..1_000).collect::<Vec<_>>());
+            postbox.watch();
+        });
+        drop(postbox);
+        assert_eq!(entered, (0..1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_does_not_fill_it_is_entered_while_workers_are_still_there() {
+        let (told, hear) = std::sync::mpsc::channel();
+        let postbox = Postbox::new(8, |news: Vec<i32>| news.into_iter().for_each(|piece| told.send(piece).unwrap()));
+        std::thread::scope(|scope| {
+            let postbox = &postbox;
+            scope.spawn(move || {
+                for i in 0..3 {
+                    postbox.hand_in(i);
+                    assert_eq!(hear.recv().unwrap(), i);
+                }
+                (0..8).for_each(|_| postbox.leave());
+            });
+            postbox.watch();
         });
     }
 
     #[test]
-    fn no_more_is_kept_inside_than_three_quarters_of_a_piece_for_each_worker() {
-        let postbox = Postbox::new(8);
+    fn what_is_unwritten_is_always_fewer_than_three_pieces_for_each_worker() {
+        let handed_in = AtomicUsize::new(0);
+        let (mut entered, mut most) = (0, 0);
+        let postbox = Postbox::new(8, |news: Vec<()>| {
+            most = most.max(handed_in.load(Ordering::SeqCst) - entered);
+            entered += news.len();
+        });
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    (0..100).for_each(|i| postbox.hand_in(i));
+                    for _ in 0..1_000 {
+                        handed_in.fetch_add(1, Ordering::SeqCst);
+                        postbox.hand_in(());
+                    }
                     postbox.leave();
                 });
             }
-            let mut most = 0;
-            while let Some(news) = postbox.collect() {
-                most = most.max(news.len());
-            }
-            assert!((1..=6).contains(&most), "{most}");
+            postbox.watch();
         });
-    }
-
-    #[test]
-    fn workers_do_not_wait_for_a_collector_that_is_gone() {
-        let postbox = Postbox::new(1);
-        drop(postbox.close_at_end());
-        (0..10).for_each(|i| postbox.hand_in(i));
-        postbox.leave();
-        assert_eq!(postbox.collect().map(|news| news.len()), Some(10));
-        assert!(postbox.collect().is_none());
+        drop(postbox);
+        assert!(entered == 8_000 && (1..24).contains(&most), "{entered} {most}");
     }
 }

@@ -124,17 +124,17 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
     };
     let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
     let mut due = Vec::new();
-    // All digests first, then all look-ups: as these stand close together, the processor waits for several of them at a time.
-    let lines: Vec<_> =
-        block.lines().map(|(line, range)| (line, Digest::of(&block.bytes[range.clone()]), range)).collect();
-    for (line, digest, range) in lines {
-        sifted.counts.read += 1;
-        let bytes = &block.bytes[range.clone()];
+    let lines: Vec<_> = block.lines().collect();
+    let texts: Vec<&[u8]> = lines.iter().map(|(_, range)| &block.bytes[range.clone()]).collect();
+    let digests = Digest::of_all(&texts);
+    let entries = table.get_all(&digests);
+    sifted.counts.read = lines.len() as u64;
+    for (((line, range), bytes), (digest, entry)) in lines.into_iter().zip(texts).zip(digests.into_iter().zip(entries))
+    {
         if bytes.is_empty() {
             sifted.counts.blank += 1;
             continue;
         }
-        let entry = table.get(&digest);
         match rules.due(entry) {
             Due::Accepted => sifted.counts.skipped += 1,
             Due::Refused => {

@@ -146,11 +146,12 @@ impl Open {
         if self.ended {
             return Ok(None);
         }
-        let mut bytes = std::mem::take(&mut self.rest);
+        let mut bytes = Vec::with_capacity(BLOCK.max(self.rest.len()));
+        bytes.append(&mut self.rest);
         let whole = loop {
             let searched = bytes.len();
             let wanted = searched.max(BLOCK.saturating_sub(searched)).min(LONGEST_READ);
-            if (&self.file).take(wanted as u64).read_to_end(&mut bytes)? < wanted {
+            if fill(&mut bytes, wanted, &self.file)? < wanted {
                 self.ended = true;
                 break bytes.len();
             }
@@ -188,7 +189,7 @@ impl Open {
         self.offset += read as u64;
         loop {
             self.rest.clear();
-            let got = (&self.file).take(BLOCK as u64).read_to_end(&mut self.rest)?;
+            let got = fill(&mut self.rest, BLOCK, &self.file)?;
             if let Some(end) = memchr::memchr(b'\n', &self.rest) {
                 self.rest.drain(..=end);
                 self.offset += end as u64 + 1;
@@ -212,6 +213,24 @@ impl Open {
     fn flaw(&self, message: String) -> Piece {
         Piece::Flaw { resource: self.resource, file: self.path.clone(), line: self.line, message }
     }
+}
+
+/// Adds as many bytes as are wanted, or what there is; returns how many. In one call of the system, where [`Read::read_to_end`] makes several
+/// small ones before it trusts a file to go on.
+fn fill(bytes: &mut Vec<u8>, wanted: usize, mut file: &File) -> io::Result<usize> {
+    let start = bytes.len();
+    bytes.resize(start + wanted, 0);
+    let mut end = start;
+    while end < bytes.len() {
+        match file.read(&mut bytes[end..]) {
+            Ok(0) => break,
+            Ok(got) => end += got,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(end);
+    Ok(end - start)
 }
 
 /// Why a file that begins so does not hold one payload a line, and what to do about it.

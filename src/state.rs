@@ -1,7 +1,7 @@
 //! What is known of the payloads of one target: a [`snapshot`] for each resource, a [`journal`] of what has become known since, and the
 //! rules for what is [due](resend).
 //!
-//! Only the calling thread of a run touches a [`History`]; the workers of a tier share its tables, which do not change meanwhile. A kill at any
+//! One thread at a time touches a [`History`]; the workers of a tier share its tables, which do not change meanwhile. A kill at any
 //! moment loses at most outcomes that were not yet flushed; these payloads are sent again, which an upsert allows.
 
 pub mod journal;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fxhash::FxHashMap;
+use rayon::ThreadPool;
+use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::disk::{self, Disk};
@@ -94,10 +96,25 @@ impl History {
         if let Some(table) = self.tables.get(resource) {
             return Ok(table.clone());
         }
-        let path = target::snapshot(&self.folder, resource);
-        let table = Arc::new(snapshot::read(&*self.disk, &path, &self.target, &resource.to_string())?);
+        let table = Arc::new(self.shelf().read(resource)?);
         self.tables.insert(resource.clone(), table.clone());
         Ok(table)
+    }
+
+    /// The same of all resources of a tier, read by the threads of a pool, for they wait for it.
+    pub fn tables(&mut self, resources: &[&Resource], pool: &ThreadPool) -> Result<Vec<Arc<Table>>> {
+        let (shelf, known) = (self.shelf(), &self.tables);
+        let table = |&resource: &&Resource| match known.get(resource) {
+            Some(table) => Ok(table.clone()),
+            None => shelf.read(resource).map(Arc::new),
+        };
+        let tables: Vec<_> = pool.install(|| resources.par_iter().map(table).collect::<Result<_>>())?;
+        self.tables.extend(resources.iter().map(|&resource| resource.clone()).zip(tables.iter().cloned()));
+        Ok(tables)
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf { disk: &*self.disk, folder: &self.folder, target: &self.target }
     }
 
     /// Takes note of outcomes of one resource; after [`History::flush`] a kill does not lose them.
@@ -142,10 +159,23 @@ impl History {
     }
 }
 
+/// Where the snapshots of a target stand.
+struct Shelf<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    target: &'a str,
+}
+
+impl Shelf<'_> {
+    fn read(&self, resource: &Resource) -> Result<Table> {
+        snapshot::read(self.disk, &target::snapshot(self.folder, resource), self.target, &resource.to_string())
+    }
+}
+
 /// What is known of a resource's payloads, read without lock or change, for a look ahead.
 pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
-    let table = snapshot::read(disk, &target::snapshot(&folder, resource), data_url, &resource.to_string())?;
+    let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
     let batches = journal::read(disk, &folder.join(JOURNAL))?.batches;
     Ok(table.with(by_resource(batches).remove(resource).unwrap_or_default()))
 }

@@ -1,6 +1,6 @@
 //! A validation: every payload of a load is held against what the API says of itself, before anything is sent.
 //!
-//! Workers inspect blocks of lines, each by itself ([`inspect`]); the calling thread takes what they saw in the order of the files, whatever the
+//! Workers inspect blocks of lines, each by itself ([`inspect`]); what they saw is taken in the order of the files, whatever the
 //! timing, and adds what only the whole load can tell: keys given twice ([`keys`]), references to nothing ([`references`], [`remote`]).
 //! The order of files is that of sending, so that what a payload refers to was mostly read before it. What was found is filed by what it is
 //! and where ([`findings`]), and told by [`report`].
@@ -58,7 +58,7 @@ pub struct Validated {
     pub stopped: Option<Stopped>,
 }
 
-/// What the calling thread keeps.
+/// What one thread at a time keeps.
 struct Desk<'a> {
     keys: Keys,
     references: References<'a>,

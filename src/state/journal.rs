@@ -9,7 +9,7 @@
 //! What follows the last whole frame is the torn end of a write that was cut off by a kill, a full disk or a power cut; it is dropped, and
 //! what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,11 @@ impl Journal {
 
 /// Reads a journal without changing it; one that does not exist is empty.
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<Contents> {
-    let bytes = match disk.read(path) {
+    let read = |(length, mut file): (u64, Box<dyn Read>)| {
+        let mut bytes = Vec::with_capacity(length as usize);
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = match disk.read(path).and_then(read) {
         Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
         other => other.or_stop(Exit::Usage, || format!("cannot read the journal {}", path.display()))?,
     };

@@ -8,29 +8,17 @@
 //! The version changes whenever the body does; an unknown one is an error, never a guess. Target and resource are in the file so that
 //! one that was copied or renamed to another place is noticed.
 
-use std::io::{self, ErrorKind};
-use std::ops::Range;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use serde::Deserialize;
-
 use super::table::Table;
-use crate::digest::{CHECKSUM, Digest, checksum};
+use crate::digest::{CHECKSUM, Digest};
 use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
 const MAGIC: &[u8; 8] = b"LBSTATE\n";
 const VERSION: u8 = 1;
-
-#[derive(Deserialize)]
-struct Body<'a> {
-    target: &'a str,
-    resource: &'a str,
-    digests: &'a [u8],
-    ats: &'a [u8],
-    statuses: &'a [u8],
-}
 
 /// Writes the table of a resource of a target in place of what was there.
 pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
@@ -39,11 +27,12 @@ pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: 
 
 /// Reads the table of a resource of a target; an empty one if there is no file yet.
 pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Result<Table> {
-    let bytes = match disk.read(path) {
+    let told = || format!("cannot read the state file {}", path.display());
+    let (bytes, file) = match disk.read(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Table::default()),
-        other => other.or_stop(Exit::Usage, || format!("cannot read the state file {}", path.display()))?,
+        other => other.or_stop(Exit::Usage, told)?,
     };
-    decode(bytes, target, resource).map_err(|what| {
+    decode(file, bytes, target, resource).or_stop(Exit::Usage, told)?.map_err(|what| {
         let path = path.display();
         Error::usage(format!(
             "the state file {path} {what}; it was left as it is. Put it elsewhere to send all of {resource} again, \
@@ -76,40 +65,105 @@ fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending)
     file.write(&hasher.finalize().as_bytes()[..CHECKSUM])
 }
 
-/// The table in a file's bytes, or what is wrong with them, to be put behind the file's name. The bytes of each column go as soon as it is
-/// read, for a history of millions would else be in memory twice.
-pub fn decode(mut bytes: Vec<u8>, target: &str, resource: &str) -> Result<Table, String> {
-    let [digests, ats, statuses] = columns(&bytes, target, resource)?;
-    let read = bytes[statuses].as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
-    let statuses = read;
-    let read = bytes[ats.clone()].as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
-    bytes.truncate(ats.start);
-    bytes.shrink_to_fit();
-    let ats = read;
-    let digests = bytes[digests].as_chunks::<16>().0.iter().map(|d| Digest(*d)).collect();
-    Table::from_columns(digests, ats, statuses).ok_or_else(|| "is damaged (its columns do not fit)".into())
+/// The table in a file of so many bytes, or what is wrong with these, to be put behind the file's name. It is read in pieces, for a history
+/// of millions would else be in memory twice.
+pub fn decode(file: impl Read, bytes: u64, target: &str, resource: &str) -> io::Result<Result<Table, String>> {
+    let Some(left) = bytes.checked_sub(CHECKSUM as u64) else { return Ok(Err("is cut short".into())) };
+    let mut body = Body { file: BufReader::with_capacity(PIECE, file), hasher: blake3::Hasher::new(), left };
+    match body.table(target, resource) {
+        Ok(table) => Ok(Ok(table)),
+        Err(Wrong::Unreadable(e)) => Err(e),
+        Err(Wrong::Content(what)) => Ok(Err(what)),
+    }
 }
 
-/// Where the columns are: digests, times, statuses, in this order.
-fn columns(bytes: &[u8], target: &str, resource: &str) -> Result<[Range<usize>; 3], String> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or("is not lightbeam's")?;
-    let (&version, rest) = rest.split_first().ok_or("is cut short")?;
-    if version != VERSION {
-        return Err(format!("has version {version}, this program writes {VERSION}"));
+/// Bytes that are read at a time.
+const PIECE: usize = 64 * 1024;
+
+/// What the checksum is of, and then the checksum.
+struct Body<R> {
+    file: BufReader<R>,
+    hasher: blake3::Hasher,
+    /// Bytes before the checksum that were not read yet.
+    left: u64,
+}
+
+enum Wrong {
+    Unreadable(io::Error),
+    Content(String),
+}
+
+impl Wrong {
+    fn damaged(how: &str) -> Wrong {
+        Wrong::Content(format!("is damaged ({how})"))
     }
-    let body = rest.len().checked_sub(CHECKSUM).map(|end| &rest[..end]).ok_or("is cut short")?;
-    if bytes[bytes.len() - CHECKSUM..] != checksum(&bytes[..bytes.len() - CHECKSUM]) {
-        return Err("is damaged (its checksum is wrong)".into());
+}
+
+impl<R: Read> Body<R> {
+    fn table(&mut self, target: &str, resource: &str) -> Result<Table, Wrong> {
+        let mut head = [0; MAGIC.len() + 1];
+        self.fill(&mut head)?;
+        let version = head[MAGIC.len()];
+        if head[..MAGIC.len()] != *MAGIC {
+            return Err(Wrong::Content("is not lightbeam's".into()));
+        }
+        if version != VERSION {
+            return Err(Wrong::Content(format!("has version {version}, this program writes {VERSION}")));
+        }
+        let owner = [self.column(u8::from_le_bytes)?, self.column(u8::from_le_bytes)?];
+        let (digests, ats) = (self.column(Digest)?, self.column(u32::from_le_bytes)?);
+        let statuses = self.column(u16::from_le_bytes)?;
+        let mut sum = [0; CHECKSUM];
+        self.file.read_exact(&mut sum).map_err(Wrong::Unreadable)?;
+        if self.left > 0 || self.hasher.finalize().as_bytes()[..CHECKSUM] != sum {
+            return Err(Wrong::damaged("its checksum is wrong"));
+        }
+        if owner != [target.as_bytes(), resource.as_bytes()] {
+            let [target, resource] = owner.each_ref().map(|name| String::from_utf8_lossy(name));
+            return Err(Wrong::Content(format!("belongs to {resource} of {target}")));
+        }
+        Table::from_columns(digests, ats, statuses).ok_or_else(|| Wrong::damaged("its columns do not fit"))
     }
-    let body: Body = postcard::from_bytes(body).map_err(|e| format!("is damaged ({e})"))?;
-    if (body.target, body.resource) != (target, resource) {
-        return Err(format!("belongs to {} of {}", body.resource, body.target));
+
+    /// The next values of `N` bytes each, before which stands how many bytes they are.
+    fn column<T, const N: usize>(&mut self, value: fn([u8; N]) -> T) -> Result<Vec<T>, Wrong> {
+        let bytes = self.number()?;
+        if bytes > self.left || bytes % N as u64 > 0 {
+            return Err(Wrong::damaged("a length is wrong"));
+        }
+        let mut column = Vec::with_capacity(bytes as usize / N);
+        let mut piece = vec![0; PIECE.min(bytes as usize)];
+        let mut left = bytes as usize;
+        while left > 0 {
+            let piece = &mut piece[..PIECE.min(left)];
+            self.fill(piece)?;
+            column.extend(piece.as_chunks().0.iter().map(|bytes| value(*bytes)));
+            left -= piece.len();
+        }
+        Ok(column)
     }
-    let place = |column: &[u8]| {
-        let start = column.as_ptr().addr() - bytes.as_ptr().addr();
-        start..start + column.len()
-    };
-    Ok([place(body.digests), place(body.ats), place(body.statuses)])
+
+    /// The next number: seven bits in each byte, the lowest first, as long as the eighth is set (postcard's varint).
+    fn number(&mut self) -> Result<u64, Wrong> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let mut byte = [0];
+            self.fill(&mut byte)?;
+            number |= u64::from(byte[0] & 0x7F) << shift;
+            if byte[0] < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Wrong::damaged("a length is wrong"))
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Wrong> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| Wrong::Content("is cut short".into()))?;
+        self.file.read_exact(bytes).map_err(Wrong::Unreadable)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +196,10 @@ mod tests {
         written.0
     }
 
+    fn decode(bytes: &[u8], target: &str, resource: &str) -> Result<Table, String> {
+        super::decode(bytes, bytes.len() as u64, target, resource).unwrap()
+    }
+
     fn table(n: u32) -> Table {
         let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), Entry { at: i, status: 201 }));
         Table::default().with(rows.collect())
@@ -151,7 +209,7 @@ mod tests {
     fn what_is_written_is_read() {
         for n in [0, 1, 1_000] {
             let bytes = encode("http://localhost/data", "ed-fi/students", &table(n));
-            assert_eq!(decode(bytes.clone(), "http://localhost/data", "ed-fi/students"), Ok(table(n)));
+            assert_eq!(decode(&bytes, "http://localhost/data", "ed-fi/students"), Ok(table(n)));
         }
     }
 
@@ -165,19 +223,19 @@ mod tests {
     fn every_cut_and_every_changed_byte_is_noticed() {
         let bytes = encode("t", "r", &table(3));
         for end in 0..bytes.len() {
-            assert!(decode(bytes[..end].to_vec(), "t", "r").is_err(), "cut at {end}");
+            assert!(decode(&bytes[..end], "t", "r").is_err(), "cut at {end}");
         }
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(decode(changed, "t", "r").is_err(), "changed at {at}");
+            assert!(decode(&changed, "t", "r").is_err(), "changed at {at}");
         }
     }
 
     #[test]
     fn the_file_of_another_target_is_refused_by_name() {
         let bytes = encode("http://a/data", "ed-fi/students", &table(1));
-        let what = decode(bytes.clone(), "http://b/data", "ed-fi/students").unwrap_err();
+        let what = decode(&bytes, "http://b/data", "ed-fi/students").unwrap_err();
         assert_eq!(what, "belongs to ed-fi/students of http://a/data");
     }
 }

@@ -1,6 +1,8 @@
 //! What is known of a resource's payloads: digest → when last answered, and how. Sorted columns instead of a map: 22 bytes a payload, as on
 //! disk, and a look-up that touches two or three cache lines.
 
+use std::ops::Range;
+
 use crate::digest::Digest;
 
 /// The last final answer to a payload.
@@ -66,18 +68,42 @@ impl Table {
 
     /// What is known of a payload.
     pub fn get(&self, digest: &Digest) -> Option<Entry> {
-        let row = self.row(digest)?;
-        Some(Entry { at: self.ats[row], status: self.statuses[row] })
+        self.row(digest).map(|row| self.entry(row))
+    }
+
+    /// What is known of each of many payloads.
+    pub fn get_all(&self, digests: &[Digest]) -> Vec<Option<Entry>> {
+        let rows: Vec<_> = digests.iter().map(|digest| self.bucket(digest)).collect();
+        // Touches what will be looked at, so that the processor fetches for a dozen payloads at a time and not for one after the other, which
+        // would take 170 ns each instead of 60 where a history is larger than its caches.
+        let ends = rows.iter().flat_map(|rows| [rows.start, rows.end.saturating_sub(1)]);
+        std::hint::black_box(ends.filter_map(|row| self.digests.get(row)).fold(0, |sum, digest| sum ^ digest.0[0]));
+        let found = rows.into_iter().zip(digests).map(|(rows, digest)| self.row_of(rows, digest));
+        let found: Vec<_> = found.collect();
+        found.into_iter().map(|row| Some(self.entry(row?))).collect()
+    }
+
+    fn entry(&self, row: usize) -> Entry {
+        Entry { at: self.ats[row], status: self.statuses[row] }
     }
 
     fn row(&self, digest: &Digest) -> Option<usize> {
-        if self.digests.is_empty() {
-            return None;
-        }
+        self.row_of(self.bucket(digest), digest)
+    }
+
+    /// The rows among which a digest's is, if there is any.
+    fn bucket(&self, digest: &Digest) -> Range<usize> {
         let bucket = (digest.prefix() >> self.shift()) as usize;
-        let (start, end) = (self.buckets[bucket] as usize, self.buckets[bucket + 1] as usize);
-        // So few rows are sooner looked at one after the other than by halves, each of which the processor would have to guess.
-        Some(start + self.digests[start..end].iter().position(|known| known == digest)?)
+        match self.buckets.get(bucket..) {
+            Some([start, end, ..]) => *start as usize..*end as usize,
+            _ => 0..0,
+        }
+    }
+
+    /// So few rows are sooner looked at one after the other than by halves, each of which the processor would have to guess.
+    fn row_of(&self, rows: Range<usize>, digest: &Digest) -> Option<usize> {
+        let start = rows.start;
+        self.digests[rows].iter().position(|known| known == digest).map(|row| start + row)
     }
 
     /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none. Rows are moved in place, for a second table

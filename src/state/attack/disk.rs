@@ -3,11 +3,10 @@
 //! It keeps apart what the program sees and what is safe: bytes become safe when their file is synced, names when their folder is. A power
 //! cut keeps all of the latter and as little of the former as the cut says.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::io::{self, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::disk::{Appending, Disk, Readers};
 
@@ -161,28 +160,32 @@ impl World {
 
 /// A disk in memory; clones are the same disk.
 #[derive(Clone)]
-pub struct Memory(Rc<RefCell<World>>);
+pub struct Memory(Arc<Mutex<World>>);
 
 impl Memory {
     /// A disk that holds one empty folder.
     pub fn new(root: &Path, fault: Option<(usize, Fault)>) -> Memory {
         let safe = Names::from([(root.into(), Node::Folder)]);
-        Memory(Rc::new(RefCell::new(World { seen: safe.clone(), safe, fault, ..World::default() })))
+        Memory(Arc::new(Mutex::new(World { seen: safe.clone(), safe, fault, ..World::default() })))
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
     }
 
     /// How often something was done to it.
     pub fn operations(&self) -> usize {
-        self.0.borrow().operations
+        self.world().operations
     }
 
     /// How often a file was synced.
     pub fn syncs(&self) -> usize {
-        self.0.borrow().syncs
+        self.world().syncs
     }
 
     /// This disk as it is found, whole again, after a power cut.
     pub fn after_power_cut(&self, names: Kept, data: Kept) -> Memory {
-        let mut world = self.0.borrow().clone();
+        let mut world = self.world().clone();
         let kept = match names {
             Kept::Nothing | Kept::Zeros => 0,
             Kept::Half => world.namings.len().div_ceil(2),
@@ -197,23 +200,26 @@ impl Memory {
         world.seen.clone_from(&world.safe);
         world.contents.iter_mut().for_each(|content| content.lose_power(data));
         world.fault = None;
-        Memory(Rc::new(RefCell::new(world)))
+        Memory(Arc::new(Mutex::new(world)))
     }
 }
 
 impl Disk for Memory {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut world = self.0.borrow_mut();
+    fn read(&self, path: &Path) -> io::Result<(u64, Box<dyn Read>)> {
+        let mut world = self.world();
         world.operate(false)?;
         match world.seen.get(path) {
-            Some(Node::File(file)) => Ok(world.contents[*file].seen.clone()),
+            Some(Node::File(file)) => {
+                let bytes = world.contents[*file].seen.clone();
+                Ok((bytes.len() as u64, Box::new(Cursor::new(bytes))))
+            }
             Some(Node::Folder) => Err(ErrorKind::IsADirectory.into()),
             None => Err(ErrorKind::NotFound.into()),
         }
     }
 
     fn open(&self, path: &Path, _: Readers) -> io::Result<Box<dyn Appending>> {
-        let mut world = self.0.borrow_mut();
+        let mut world = self.world();
         world.operate(false)?;
         world.needs_folder(path)?;
         let file = match world.seen.get(path) {
@@ -230,7 +236,7 @@ impl Disk for Memory {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
+        let mut world = self.world();
         world.operate(false)?;
         let node = world.seen.get(from).copied().ok_or(ErrorKind::NotFound)?;
         world.name(vec![(from.into(), None), (to.into(), Some(node))]);
@@ -238,14 +244,14 @@ impl Disk for Memory {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
+        let mut world = self.world();
         world.operate(false)?;
         world.name(vec![(path.into(), None)]);
         Ok(())
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
+        let mut world = self.world();
         world.operate(true)?;
         if world.seen.contains_key(path) {
             return Ok(());
@@ -256,7 +262,7 @@ impl Disk for Memory {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let world = &mut *self.0.borrow_mut();
+        let world = &mut *self.world();
         world.operate(false)?;
         let (synced, others) = std::mem::take(&mut world.namings)
             .into_iter()
@@ -274,7 +280,7 @@ struct OpenFile {
 
 impl Appending for OpenFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let world = &mut *self.disk.0.borrow_mut();
+        let world = &mut *self.disk.world();
         let done = world.operate(true);
         let struck = world.struck();
         let content = &mut world.contents[self.file];
@@ -288,14 +294,14 @@ impl Appending for OpenFile {
     }
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {
-        let world = &mut *self.disk.0.borrow_mut();
+        let world = &mut *self.disk.world();
         world.operate(false)?;
         world.contents[self.file].change(Change::SetLen(length as usize));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let world = &mut *self.disk.0.borrow_mut();
+        let world = &mut *self.disk.world();
         let done = world.operate(false);
         let killed = matches!(world.fault, Some((_, Fault::Kill)));
         let content = &mut world.contents[self.file];
