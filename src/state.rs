@@ -13,7 +13,6 @@ pub mod target;
 #[cfg(test)]
 mod attack;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +26,7 @@ use crate::disk::{self, Disk};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
-use journal::{Batch, Journal};
+use journal::{Contents, Journal};
 use table::{Entry, Table};
 use target::Lock;
 
@@ -37,9 +36,6 @@ const JOURNAL: &str = "journal";
 /// than a second when a power cut can no longer take it.
 const SYNC_EVERY: Duration = Duration::from_millis(750);
 
-/// What became known of each resource.
-type News = BTreeMap<Resource, Vec<(Digest, Entry)>>;
-
 /// The history of one target, held by this run alone.
 pub struct History {
     disk: Box<dyn Disk>,
@@ -48,9 +44,6 @@ pub struct History {
     journal: Journal,
     synced: Instant,
     tables: FxHashMap<Resource, Arc<Table>>,
-    news: News,
-    /// Whether some of what the journal holds could not be brought into a snapshot: the journal is then kept for the next run.
-    journal_needed: bool,
     _lock: Lock,
 }
 
@@ -71,7 +64,7 @@ impl History {
         }
         let lock = Lock::take(&folder, data_url)?;
         let path = folder.join(JOURNAL);
-        let (mut journal, contents) = Journal::open(&*disk, &path)?;
+        let (journal, contents) = Journal::open(&*disk, &path)?;
         if contents.torn > 0 {
             warn(format!(
                 "the last {} bytes of {} were not written whole when a run was cut off; those payloads are sent again",
@@ -79,16 +72,10 @@ impl History {
                 path.display()
             ));
         }
-        for (resource, news) in by_resource(contents.batches) {
-            let path = target::snapshot(&folder, &resource);
-            let name = resource.to_string();
-            let table = snapshot::read(&*disk, &path, data_url, &name)?.with(news);
-            snapshot::write(&*disk, &path, data_url, &name, &table).or_stop(Exit::Usage, || failed(&path))?;
-        }
-        journal.clear().or_stop(Exit::Usage, || "cannot begin".into())?;
-        let (tables, news, journal_needed) = Default::default();
-        let (target, synced) = (data_url.into(), Instant::now());
-        Ok(History { disk, target, folder, journal, synced, tables, news, journal_needed, _lock: lock })
+        let (tables, target, synced) = (FxHashMap::default(), data_url.into(), Instant::now());
+        let mut history = History { disk, target, folder, journal, synced, tables, _lock: lock };
+        history.bring(contents, Exit::Usage)?;
+        Ok(history)
     }
 
     /// What was known of a resource's payloads when its tier began.
@@ -120,7 +107,6 @@ impl History {
     /// Takes note of outcomes of one resource; after [`History::flush`] a kill does not lose them.
     pub fn record(&mut self, resource: &Resource, entries: &[(Digest, Entry)]) {
         self.journal.append(&resource.to_string(), entries);
-        self.news.entry(resource.clone()).or_default().extend_from_slice(entries);
     }
 
     /// Hands to the system what was recorded; now and then makes it safe from power cuts too.
@@ -134,28 +120,31 @@ impl History {
     }
 
     /// Brings what was recorded into the snapshots and empties the journal: at the end of a tier and at a clean stop. Once this returned, a
-    /// power cut does not lose it.
+    /// power cut does not lose it. What was recorded is in the journal alone: in memory too, it would take more than all else.
     pub fn settle(&mut self) -> Result<()> {
         let written = self.journal.flush();
         // Where not all could be written, what could be is to last.
         self.journal.sync()?;
         written?;
-        let news = std::mem::take(&mut self.news);
-        let any = !news.is_empty();
-        let brought = news.into_iter().try_for_each(|(resource, news)| self.bring(&resource, news));
+        if !self.journal.is_empty() {
+            self.bring(self.journal.contents(&*self.disk)?, Exit::GivenUp)?;
+        }
         self.tables.clear();
-        self.journal_needed |= brought.is_err();
-        brought?;
-        if any && !self.journal_needed { self.journal.clear() } else { Ok(()) }
+        Ok(())
     }
 
-    fn bring(&mut self, resource: &Resource, news: Vec<(Digest, Entry)>) -> Result<()> {
-        self.table(resource)?;
-        let table = self.tables.remove(resource).unwrap_or_default();
-        let path = target::snapshot(&self.folder, resource);
-        let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
-        snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
-            .or_stop(Exit::GivenUp, || failed(&path))
+    /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time.
+    fn bring(&mut self, contents: Contents, exit: Exit) -> Result<()> {
+        for (resource, news) in contents.news {
+            let Some(resource) = Resource::from_path(&resource) else { continue };
+            self.table(&resource)?;
+            let table = self.tables.remove(&resource).unwrap_or_default();
+            let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
+            let path = target::snapshot(&self.folder, &resource);
+            snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
+                .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
+        }
+        self.journal.clear().or_stop(exit, || "cannot empty the journal".into())
     }
 }
 
@@ -176,22 +165,8 @@ impl Shelf<'_> {
 pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
-    let batches = journal::read(disk, &folder.join(JOURNAL))?.batches;
-    Ok(table.with(by_resource(batches).remove(resource).unwrap_or_default()))
-}
-
-fn failed(snapshot: &Path) -> String {
-    format!("cannot write the state file {}", snapshot.display())
-}
-
-fn by_resource(batches: Vec<Batch>) -> News {
-    let mut news = News::new();
-    for batch in batches {
-        if let Some(resource) = Resource::from_path(&batch.resource) {
-            news.entry(resource).or_default().extend(batch.entries);
-        }
-    }
-    news
+    let mut journal = journal::read(disk, &folder.join(JOURNAL))?;
+    Ok(table.with(journal.news.remove(&resource.to_string()).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -241,7 +216,24 @@ mod tests {
         history.record(&students, &[(Digest([1; 16]), entry(200))]);
         history.settle().unwrap();
         assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(200)));
-        assert_eq!(journal::read(&System, &target::folder(&dir, URL).join(JOURNAL)).unwrap().batches, []);
+        assert!(journal::read(&System, &target::folder(&dir, URL).join(JOURNAL)).unwrap().news.is_empty());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_journal_that_somebody_else_cut_off_during_the_run_is_an_error_and_not_taken_for_all_there_was() {
+        let dir = dir("cut-off");
+        let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
+        for digest in 1..3 {
+            history.record(&Resource::new("ed-fi", "students"), &[(Digest([digest; 16]), entry(201))]);
+            history.flush(Instant::now()).unwrap();
+        }
+        let journal = target::folder(&dir, URL).join(JOURNAL);
+        let length = std::fs::metadata(&journal).unwrap().len();
+        std::fs::File::options().write(true).open(&journal).unwrap().set_len(length - 1).unwrap();
+        let error = history.settle().unwrap_err();
+        assert_eq!(error.exit(), Exit::GivenUp);
+        assert!(error.to_string().contains(&journal.display().to_string()), "{error}");
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -9,7 +9,8 @@
 //! What follows the last whole frame is the torn end of a write that was cut off by a kill, a full disk or a power cut; it is dropped, and
 //! what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
-use std::io::{self, ErrorKind, Read};
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -24,15 +25,6 @@ const HEAD: &[u8; 9] = b"LBJOURN\n\x01";
 /// Length and checksum before each body.
 const FRAME_HEAD: usize = 12;
 
-/// Outcomes of one resource.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// As [`crate::resource::Resource`] prints it.
-    pub resource: String,
-    /// In the order in which they became known.
-    pub entries: Vec<(Digest, Entry)>,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -41,10 +33,10 @@ struct Body<'a> {
 }
 
 /// What a journal holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Every whole frame.
-    pub batches: Vec<Batch>,
+    /// Of each resource, as [`crate::resource::Resource`] prints it, what became known, in that order.
+    pub news: BTreeMap<String, Vec<(Digest, Entry)>>,
     /// The length of head and whole frames.
     whole: u64,
     /// Bytes behind them.
@@ -115,6 +107,23 @@ impl Journal {
         Ok(())
     }
 
+    /// What it holds, read again from the disk. An error also if that is not what was flushed.
+    pub fn contents(&self, disk: &dyn Disk) -> Result<Contents> {
+        let contents = read(disk, &self.path)?;
+        match contents.whole == self.whole {
+            true => Ok(contents),
+            false => Err(Error::new(
+                Exit::GivenUp,
+                format!("the journal {} was changed by somebody else during the run", self.path.display()),
+            )),
+        }
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.whole == HEAD.len() as u64 && !self.torn
+    }
+
     /// Makes safe what was flushed: from here on a power cut does not lose it. Once this failed, it fails for good.
     pub fn sync(&mut self) -> Result<()> {
         let synced = match (self.doubtful, self.unsynced) {
@@ -129,10 +138,10 @@ impl Journal {
 
     /// Empties the file, once snapshots hold what it held.
     pub fn clear(&mut self) -> Result<()> {
-        let end = HEAD.len() as u64;
-        if self.whole == end && !self.torn {
+        if self.is_empty() {
             return Ok(());
         }
+        let end = HEAD.len() as u64;
         self.unwritten.clear();
         self.file.set_len(end).or_stop(Exit::GivenUp, || failed(&self.path))?;
         (self.whole, self.torn, self.unsynced) = (end, false, true);
@@ -142,15 +151,11 @@ impl Journal {
 
 /// Reads a journal without changing it; one that does not exist is empty.
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<Contents> {
-    let read = |(length, mut file): (u64, Box<dyn Read>)| {
-        let mut bytes = Vec::with_capacity(length as usize);
-        file.read_to_end(&mut bytes).map(|_| bytes)
-    };
-    let bytes = match disk.read(path).and_then(read) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+    let contents = match disk.read(path).and_then(|(length, file)| parse(file, length)) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
         other => other.or_stop(Exit::Usage, || format!("cannot read the journal {}", path.display()))?,
     };
-    parse(&bytes).ok_or_else(|| {
+    contents.ok_or_else(|| {
         Error::usage(format!(
             "{} is not a journal of this version of lightbeam; it was left as it is. Put it elsewhere to go on: \
              what it tells of is then sent again",
@@ -170,32 +175,40 @@ fn frame_head(body: &[u8]) -> [u8; FRAME_HEAD] {
     head
 }
 
-/// The whole frames in a file's bytes; `None` if it is no journal of this version.
-pub fn parse(bytes: &[u8]) -> Option<Contents> {
-    if HEAD.starts_with(bytes) && bytes.len() < HEAD.len() {
-        return Some(Contents { batches: Vec::new(), whole: 0, torn: bytes.len() as u64 });
+/// The whole frames of a file of that length; `None` if it is no journal of this version. It is read frame by frame, for that of a killed run
+/// may be long.
+pub fn parse(file: impl Read, length: u64) -> io::Result<Option<Contents>> {
+    let mut file = BufReader::with_capacity(64 * 1024, file.take(length));
+    let mut bytes = Vec::new();
+    file.by_ref().take(HEAD.len() as u64).read_to_end(&mut bytes)?;
+    let mut contents = Contents { torn: length, ..Contents::default() };
+    if bytes != HEAD {
+        return Ok(HEAD.starts_with(&bytes).then_some(contents));
     }
-    let mut rest = bytes.strip_prefix(HEAD)?;
-    let mut batches = Vec::new();
-    while let Some((batch, after)) = frame(rest) {
-        batches.push(batch);
-        rest = after;
+    (contents.whole, contents.torn) = (HEAD.len() as u64, length - HEAD.len() as u64);
+    while let Some(body) = frame(&mut file, contents.torn, &mut bytes)? {
+        let entries = body.entries.into_iter().map(|(digest, at, status)| (digest, Entry { at, status }));
+        match contents.news.get_mut(body.resource) {
+            Some(news) => news.extend(entries),
+            None => drop(contents.news.insert(body.resource.into(), entries.collect())),
+        }
+        contents.whole += bytes.len() as u64;
+        contents.torn -= bytes.len() as u64;
     }
-    let torn = rest.len() as u64;
-    Some(Contents { batches, whole: bytes.len() as u64 - torn, torn })
+    Ok(Some(contents))
 }
 
-/// The first frame, and what follows it.
-fn frame(bytes: &[u8]) -> Option<(Batch, &[u8])> {
-    let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
-    let length = u32::from_le_bytes(*head.first_chunk::<4>()?) as usize;
-    let (body, rest) = rest.split_at_checked(length)?;
-    if head != frame_head(body) {
-        return None;
+/// The next frame, if it is whole, of which so many bytes at most are left; `bytes` is then all of it.
+fn frame<'b>(file: &mut impl Read, left: u64, bytes: &'b mut Vec<u8>) -> io::Result<Option<Body<'b>>> {
+    bytes.clear();
+    file.take(FRAME_HEAD as u64).read_to_end(bytes)?;
+    let Some(length) = bytes.first_chunk().filter(|_| bytes.len() == FRAME_HEAD) else { return Ok(None) };
+    let length = u64::from(u32::from_le_bytes(*length));
+    if FRAME_HEAD as u64 + length > left || file.take(length).read_to_end(bytes)? as u64 != length {
+        return Ok(None);
     }
-    let body: Body = postcard::from_bytes(body).ok()?;
-    let entries = body.entries.into_iter().map(|(digest, at, status)| (digest, Entry { at, status })).collect();
-    Some((Batch { resource: body.resource.into(), entries }, rest))
+    let (head, body) = bytes.split_at(FRAME_HEAD);
+    Ok(postcard::from_bytes(body).ok().filter(|_| head == frame_head(body)))
 }
 
 #[cfg(test)]
@@ -212,24 +225,24 @@ mod tests {
     }
 
     fn resources(contents: &Contents) -> Vec<&str> {
-        contents.batches.iter().map(|b| b.resource.as_str()).collect()
+        contents.news.keys().map(String::as_str).collect()
     }
 
     #[test]
     fn what_was_flushed_is_there_after_reopening_and_gone_after_clearing() {
         let path = path("reopen");
         let (mut journal, empty) = Journal::open(&System, &path).unwrap();
-        assert_eq!(empty.batches, []);
+        assert_eq!(empty.news.len(), 0);
         journal.append("ed-fi/students", &entries(2));
         journal.append("ed-fi/schools", &entries(1));
         journal.flush().unwrap();
         journal.append("ed-fi/never", &entries(1));
         drop(journal);
         let (mut journal, contents) = Journal::open(&System, &path).unwrap();
-        assert_eq!(resources(&contents), ["ed-fi/students", "ed-fi/schools"]);
-        assert_eq!(contents.batches[0].entries, entries(2));
+        assert_eq!(resources(&contents), ["ed-fi/schools", "ed-fi/students"]);
+        assert_eq!(contents.news["ed-fi/students"], entries(2));
         journal.clear().unwrap();
-        assert_eq!(read(&System, &path).unwrap().batches, []);
+        assert_eq!(read(&System, &path).unwrap().news.len(), 0);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -264,7 +277,7 @@ mod tests {
         for at in HEAD.len()..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert_eq!(parse(&changed).unwrap().batches, [], "changed at {at}");
+            assert_eq!(parse(&*changed, changed.len() as u64).unwrap().unwrap().news.len(), 0, "changed at {at}");
         }
         std::fs::remove_file(path).unwrap();
     }

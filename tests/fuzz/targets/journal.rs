@@ -11,8 +11,9 @@ fuzz_target!(|bytes: &[u8]| {
     let length = (bytes.len() as u32).to_le_bytes();
     let frame = [b"LBJOURN\n\x01", &length[..], &blake3::hash(bytes).as_bytes()[..8], bytes, b"torn"].concat();
     for file in [bytes, &behind_head, &frame] {
+        let parse = |file: &[u8]| parse(file, file.len() as u64).expect("bytes in memory");
         let Some(contents) = parse(file) else { continue };
         let whole = parse(&file[..file.len() - contents.torn as usize]).expect("a whole journal");
-        assert_eq!((whole.torn, whole.batches), (0, contents.batches));
+        assert_eq!((whole.torn, whole.news), (0, contents.news));
     }
 });
