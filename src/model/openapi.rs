@@ -6,9 +6,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::schema::Kind;
 use super::source::{Endpoint, Form, Member, Source};
@@ -38,7 +38,7 @@ struct Components {
 struct Path {
     #[serde(default)]
     get: Get,
-    post: Option<Value>,
+    post: Option<Post>,
 }
 
 #[derive(Default, Deserialize)]
@@ -48,46 +48,71 @@ struct Get {
 }
 
 #[derive(Deserialize)]
+struct Post {
+    /// Of OpenAPI 3.
+    #[serde(rename = "requestBody")]
+    body: Option<Body>,
+    /// Of Swagger 2.0, where one of them is the body.
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    content: Option<Named<Media>>,
+}
+
+#[derive(Deserialize)]
+struct Media {
+    schema: Option<What>,
+}
+
+#[derive(Deserialize)]
 struct Parameter {
     #[serde(rename = "in")]
     place: Option<String>,
     name: Option<String>,
-    #[serde(default, rename = "x-Ed-Fi-isIdentity")]
-    identity: Value,
+    schema: Option<What>,
+    #[serde(default, rename = "x-Ed-Fi-isIdentity", deserialize_with = "lenient")]
+    identity: Option<bool>,
 }
 
-/// A schema, of an object or of a property.
+/// A schema, of an object or of a property. A keyword whose value is of another type than it should be says nothing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct What {
     #[serde(rename = "$ref")]
     reference: Option<String>,
-    #[serde(default, rename = "type")]
-    kind: Value,
-    #[serde(default)]
-    format: Value,
-    #[serde(default)]
-    required: Value,
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<Box<str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    format: Option<Box<str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    required: Option<Vec<String>>,
     properties: Option<Named<What>>,
     items: Option<Box<What>>,
-    #[serde(default, rename = "enum")]
-    one_of: Value,
-    #[serde(default)]
-    min_length: Value,
-    #[serde(default)]
-    max_length: Value,
-    #[serde(default)]
-    pattern: Value,
-    #[serde(default)]
-    minimum: Value,
-    #[serde(default)]
-    maximum: Value,
-    #[serde(default)]
-    nullable: Value,
-    #[serde(default, rename = "x-nullable")]
-    also_nullable: Value,
-    #[serde(default, rename = "x-Ed-Fi-isIdentity")]
-    identity: Value,
+    #[serde(default, rename = "enum", deserialize_with = "lenient")]
+    one_of: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    min_length: Option<u32>,
+    #[serde(default, deserialize_with = "lenient")]
+    max_length: Option<u32>,
+    #[serde(default, deserialize_with = "lenient")]
+    pattern: Option<Box<str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    minimum: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    maximum: Option<Number>,
+    #[serde(default, deserialize_with = "lenient")]
+    nullable: Option<bool>,
+    #[serde(default, rename = "x-nullable", deserialize_with = "lenient")]
+    also_nullable: Option<bool>,
+    #[serde(default, rename = "x-Ed-Fi-isIdentity", deserialize_with = "lenient")]
+    identity: Option<bool>,
+}
+
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// The members of an object, in the document's order.
@@ -145,23 +170,22 @@ fn is_server_made(resource: &Resource, name: &str) -> bool {
 }
 
 /// The name of the schema that a POST's body refers to.
-fn body_schema(post: &Value) -> Option<String> {
-    let content = post.pointer("/requestBody/content").and_then(Value::as_object);
-    let schema = match content {
-        Some(content) => content.values().find_map(|media| media.get("schema"))?,
-        None => post["parameters"].as_array()?.iter().find(|parameter| parameter["in"] == "body")?.get("schema")?,
+fn body_schema(post: &Post) -> Option<String> {
+    let schema = match post.body.as_ref().and_then(|body| body.content.as_ref()) {
+        Some(Named(content)) => content.iter().find_map(|(_, media)| media.schema.as_ref())?,
+        None => post.parameters.iter().find(|parameter| parameter.place.as_deref() == Some("body"))?.schema.as_ref()?,
     };
-    Some(last_name(schema["$ref"].as_str()?))
+    schema.reference.as_deref().map(last_name)
 }
 
 fn parameters(get: &Get) -> Vec<(String, bool)> {
     let asked = get.parameters.iter().filter(|parameter| parameter.place.as_deref() == Some("query"));
-    let named = asked.filter_map(|parameter| Some((parameter.name.clone()?, parameter.identity == true)));
+    let named = asked.filter_map(|parameter| Some((parameter.name.clone()?, parameter.identity == Some(true))));
     named.filter(|(name, _)| name != "id").collect()
 }
 
 fn read_schema(name: &str, schema: &What, source: &mut Source) {
-    let required: Vec<&str> = schema.required.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required = schema.required.as_deref().unwrap_or_default();
     let mut members = Vec::new();
     for (property, what) in schema.properties.iter().flat_map(|Named(properties)| properties) {
         if name.ends_with("Reference") && property == "link" {
@@ -169,9 +193,9 @@ fn read_schema(name: &str, schema: &What, source: &mut Source) {
         }
         members.push(Member {
             name: property.clone(),
-            required: required.contains(&property.as_str()),
-            nullable: what.nullable == true || what.also_nullable == true,
-            identity: what.identity == true,
+            required: required.contains(property),
+            nullable: what.nullable == Some(true) || what.also_nullable == Some(true),
+            identity: what.identity == Some(true),
             form: form(&format!("{name}_{property}"), what, source),
         });
     }
@@ -183,8 +207,9 @@ fn form(unnamed: &str, what: &What, source: &mut Source) -> Form {
     if let Some(reference) = &what.reference {
         return Form::Named(last_name(reference));
     }
-    let length = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
-    Form::Scalar(match (what.kind.as_str(), what.format.as_str()) {
+    let whole = |number: &Option<Number>| number.as_ref().and_then(Number::as_i64);
+    let any = |number: &Option<Number>| number.as_ref().and_then(Number::as_f64);
+    Form::Scalar(match (what.kind.as_deref(), what.format.as_deref()) {
         (Some("array"), _) => {
             let items = what.items.as_ref().map(|items| form(unnamed, items, source));
             return Form::List(Box::new(items.unwrap_or(Form::Scalar(Kind::Any))));
@@ -193,24 +218,24 @@ fn form(unnamed: &str, what: &What, source: &mut Source) -> Form {
             read_schema(unnamed, what, source);
             return Form::Named(unnamed.to_owned());
         }
-        (Some("string"), _) if what.one_of.is_array() => {
-            let values = what.one_of.as_array().into_iter().flatten();
+        (Some("string"), _) if what.one_of.is_some() => {
+            let values = what.one_of.iter().flatten();
             Kind::OneOf(values.filter_map(Value::as_str).map(Into::into).collect())
         }
         (Some("string"), Some("date")) => Kind::Date,
         (Some("string"), Some("date-time")) => Kind::DateTime,
         (Some("string"), Some("time")) => Kind::Time,
         (Some("string"), _) => Kind::Text {
-            min_length: length(&what.min_length),
-            max_length: length(&what.max_length),
-            pattern: what.pattern.as_str().map(Into::into),
+            min_length: what.min_length,
+            max_length: what.max_length,
+            pattern: what.pattern.as_deref().map(Into::into),
         },
         (Some("integer"), format) => Kind::Integer {
             bits: if format == Some("int64") { 64 } else { 32 },
-            minimum: what.minimum.as_i64(),
-            maximum: what.maximum.as_i64(),
+            minimum: whole(&what.minimum),
+            maximum: whole(&what.maximum),
         },
-        (Some("number"), _) => Kind::Number { minimum: what.minimum.as_f64(), maximum: what.maximum.as_f64() },
+        (Some("number"), _) => Kind::Number { minimum: any(&what.minimum), maximum: any(&what.maximum) },
         (Some("boolean"), _) => Kind::Boolean,
         _ => Kind::Any,
     })
