@@ -174,15 +174,27 @@ impl Load<'_> {
         let resources: Vec<_> = tier.jobs.iter().map(|job| &job.turn.resource).collect();
         let tables = desk.history.tables(&resources, self.pool)?;
         let natural = self.natural[tier.first..].iter().map(Option::as_ref);
-        let known = tables.into_iter().zip(natural);
-        let known = known.map(|(table, natural)| Known::new(table, natural).without(self.invalid));
-        let knowledge = Knowledge { first: tier.first, known: known.collect() };
+        let known = tier
+            .jobs
+            .iter()
+            .zip(tables)
+            .zip(natural)
+            .map(|((job, table), natural)| Known::new(table, natural).of_bytes(job.bytes()).without(self.invalid));
+        let knowledge = Knowledge::new(tier.first, known.collect());
+        // Where the pieces of one resource end those of the next begin.
+        let mut before = None;
+        let pieces = tier.pieces().inspect(|(number, piece)| {
+            let resource = piece.resource();
+            if let Some((before, pieces)) = before.replace((resource, number + 1)).filter(|last| last.0 != resource) {
+                knowledge.read(before, pieces);
+            }
+        });
         let sift = |(number, piece): (usize, Piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, self.resend);
             (Some(News::Sifted(sifted)), due)
         };
         let send = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(self.send(payload));
-        pool::run(self.pool, tier.pieces(), sift, send, |news| self.learn(news, desk, waiting)).map_err(bug)
+        pool::run(self.pool, pieces, sift, send, |news| self.learn(news, desk, waiting)).map_err(bug)
     }
 
     /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.

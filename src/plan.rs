@@ -127,8 +127,14 @@ impl Plan {
 
     /// How many bytes all files have.
     pub fn bytes(&self) -> u64 {
-        let size = |file: &Arc<Path>| std::fs::metadata(file).map_or(0, |m| m.len());
-        self.jobs().flat_map(|job| &job.files).map(size).sum()
+        self.jobs().map(Job::bytes).sum()
+    }
+}
+
+impl Job {
+    /// How many bytes its files have.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| std::fs::metadata(file).map_or(0, |m| m.len())).sum()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fxhash::{FxHashMap, FxHashSet};
 use serde::de::IgnoredAny;
@@ -29,30 +29,45 @@ pub struct Known<'a> {
     natural: Option<&'a Natural>,
     /// What validation found wrong.
     invalid: Option<&'a Invalid>,
+    /// Bytes of all its files.
+    bytes: u64,
     claims: Mutex<Claims>,
 }
 
 impl<'a> Known<'a> {
     /// From the resource's history, and what tells its natural keys.
     pub fn new(table: Arc<Table>, natural: Option<&'a Natural>) -> Known<'a> {
-        Known { table, natural, invalid: None, claims: Mutex::default() }
+        Known { table, natural, invalid: None, bytes: 0, claims: Mutex::default() }
+    }
+
+    /// Of files with so many bytes, which tell how many claims there may be.
+    pub fn of_bytes(self, bytes: u64) -> Known<'a> {
+        Known { bytes, ..self }
     }
 
     /// Leaving out what validation found wrong.
     pub fn without(self, invalid: &'a Invalid) -> Known<'a> {
         Known { invalid: Some(invalid), ..self }
     }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
+
+/// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
+type ByKey = FxHashMap<NaturalKey, u64>;
 
 /// What was due so far of one resource in this run.
 #[derive(Default)]
 struct Claims {
     /// How many pieces have made their claims; the next one is of that number.
     turn: usize,
+    /// How many there are, once that is known.
+    pieces: Option<usize>,
     /// What pieces would claim that were sifted before it was their turn.
     early: BTreeMap<usize, Vec<Payload>>,
-    /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
-    by_key: FxHashMap<NaturalKey, u64>,
+    by_key: ByKey,
     /// The payloads whose natural key is not known.
     others: FxHashSet<Digest>,
 }
@@ -66,6 +81,23 @@ enum Claim {
 }
 
 impl Claims {
+    /// When the last piece has made its claims nobody asks for them again; their room goes to the tier's next resource.
+    fn forget_if_over(&mut self, spare: &Mutex<ByKey>) {
+        if self.pieces == Some(self.turn) {
+            self.others = FxHashSet::default();
+            self.by_key.clear();
+            *spare.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.by_key);
+        }
+    }
+
+    /// Takes what room is left by another resource, and makes more for so many claims: growing by and by leaves holes.
+    fn make_room(&mut self, claims: usize, spare: &Mutex<ByKey>) {
+        if self.by_key.capacity() == 0 {
+            self.by_key = std::mem::take(&mut *spare.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        self.by_key.reserve(claims);
+    }
+
     fn claim(&mut self, payload: &Payload) -> Claim {
         let half = payload.digest.prefix();
         match payload.key.map(|key| self.by_key.insert(key, half)) {
@@ -84,6 +116,22 @@ pub struct Knowledge<'a> {
     pub first: usize,
     /// Of each of its resources.
     pub known: Vec<Known<'a>>,
+    /// Room for claims that no resource needs at present.
+    spare: Mutex<ByKey>,
+}
+
+impl<'a> Knowledge<'a> {
+    /// Of resources of which the first has this number.
+    pub fn new(first: usize, known: Vec<Known<'a>>) -> Knowledge<'a> {
+        Knowledge { first, known, spare: Mutex::default() }
+    }
+
+    /// Says that all pieces of a resource are read, and how many there were.
+    pub fn read(&self, resource: usize, pieces: usize) {
+        let mut claims = self.known[resource - self.first].claims();
+        claims.pieces = Some(pieces);
+        claims.forget_if_over(&self.spare);
+    }
 }
 
 /// What became of the lines of a block that are not due.
@@ -108,7 +156,7 @@ pub struct Sifted {
 pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let known = &knowledge.known[piece.resource() - knowledge.first];
     let (mut sifted, due) = look(piece, known, rules);
-    let due = claimed(number, due, known, &mut sifted);
+    let due = claimed(number, due, known, &knowledge.spare, &mut sifted);
     (sifted, due)
 }
 
@@ -163,13 +211,21 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
 }
 
 /// Makes the claims of a piece, and of those that waited for it.
-fn claimed(number: usize, due: Vec<Payload>, known: &Known, sifted: &mut Sifted) -> Vec<Payload> {
-    let mut claims = known.claims.lock().unwrap_or_else(PoisonError::into_inner);
+fn claimed(number: usize, due: Vec<Payload>, known: &Known, spare: &Mutex<ByKey>, sifted: &mut Sifted) -> Vec<Payload> {
+    let mut claims = known.claims();
+    if claims.turn == 0 && !due.is_empty() {
+        let keys = due.iter().filter(|payload| payload.key.is_some()).count();
+        // As many of all lines as of these.
+        claims.make_room((keys as f64 * known.bytes as f64 / sifted.bytes as f64) as usize, spare);
+    }
     claims.early.insert(number, due);
     let mut first = Vec::new();
     loop {
         let turn = claims.turn;
-        let Some(due) = claims.early.remove(&turn) else { return first };
+        let Some(due) = claims.early.remove(&turn) else {
+            claims.forget_if_over(spare);
+            return first;
+        };
         claims.turn += 1;
         for payload in due {
             match claims.claim(&payload) {
@@ -227,7 +283,7 @@ mod tests {
     fn known(entries: &[(&str, u16)]) -> Knowledge<'static> {
         let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry { at: 1, status: *status });
         let table = Table::default().with(entries.iter().map(entry).collect());
-        Knowledge { first: 0, known: vec![Known::new(Arc::new(table), None)] }
+        Knowledge::new(0, vec![Known::new(Arc::new(table), None)])
     }
 
     fn texts(due: &[Payload]) -> Vec<&str> {
@@ -296,7 +352,7 @@ mod tests {
     #[test]
     fn of_one_natural_key_the_first_payload_is_due_and_others_come_later_unless_they_repeat_the_one_before() {
         let natural = natural();
-        let knowledge = Knowledge { first: 0, known: vec![Known::new(Arc::default(), Some(&natural))] };
+        let knowledge = Knowledge::new(0, vec![Known::new(Arc::default(), Some(&natural))]);
         let text = "{\"a\":1,\"b\":1}\n{\"a\":1,\"b\":2}\n{\"a\":1,\"b\":2}\n{\"a\":2}\n{\"b\":1,\"a\":1}\n{\"b\":1}\n{\"b\":1}";
         let (sifted, due) = sift(0, block(text), &knowledge, &Resend::default());
         assert_eq!(texts(&due), [r#"{"a":1,"b":1}"#, r#"{"a":2}"#, r#"{"b":1}"#]);
@@ -307,12 +363,27 @@ mod tests {
     #[test]
     fn a_piece_that_is_sifted_before_its_turn_claims_nothing_until_the_earlier_ones_have() {
         let natural = natural();
-        let knowledge = Knowledge { first: 0, known: vec![Known::new(Arc::default(), Some(&natural))] };
+        let knowledge = Knowledge::new(0, vec![Known::new(Arc::default(), Some(&natural))]);
         let rules = Resend::default();
         let (second, due) = sift(1, block("{\"a\":1,\"second\":1}\n{\"a\":7}"), &knowledge, &rules);
         assert_eq!((second.counts.read, second.later.len(), due.len()), (2, 0, 0));
         let (first, due) = sift(0, block("{\"a\":1,\"first\":1}"), &knowledge, &rules);
         assert_eq!(texts(&due), [r#"{"a":1,"first":1}"#, r#"{"a":7}"#]);
         assert_eq!((first.counts.read, lines(&first.later)), (1, vec![1]));
+    }
+
+    #[test]
+    fn claims_are_forgotten_when_the_last_piece_has_made_its_own_whenever_it_is_known_to_be_the_last() {
+        let rules = Resend::default();
+        let piece = |number, knowledge: &Knowledge| sift(number, block("{\"a\":1}"), knowledge, &rules).1.len();
+        let remembered = |knowledge: &Knowledge| knowledge.known[0].claims().others.len();
+        let knowledge = known(&[]);
+        assert_eq!((piece(1, &knowledge), piece(0, &knowledge), remembered(&knowledge)), (0, 1, 1));
+        knowledge.read(0, 3);
+        assert_eq!((remembered(&knowledge), piece(2, &knowledge), remembered(&knowledge)), (1, 0, 0));
+        let knowledge = known(&[]);
+        assert_eq!((piece(0, &knowledge), remembered(&knowledge)), (1, 1));
+        knowledge.read(0, 1);
+        assert_eq!(remembered(&knowledge), 0);
     }
 }

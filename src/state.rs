@@ -13,6 +13,7 @@ pub mod target;
 #[cfg(test)]
 mod attack;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::disk::{self, Disk};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
-use journal::{Contents, Journal};
+use journal::{Journal, News};
 use table::{Entry, Table};
 use target::Lock;
 
@@ -64,17 +65,17 @@ impl History {
         }
         let lock = Lock::take(&folder, data_url)?;
         let path = folder.join(JOURNAL);
-        let (journal, contents) = Journal::open(&*disk, &path)?;
-        if contents.torn > 0 {
+        let (journal, extent) = Journal::open(&*disk, &path)?;
+        if extent.torn > 0 {
             warn(format!(
                 "the last {} bytes of {} were not written whole when a run was cut off; those payloads are sent again",
-                contents.torn,
+                extent.torn,
                 path.display()
             ));
         }
         let (tables, target, synced) = (FxHashMap::default(), data_url.into(), Instant::now());
         let mut history = History { disk, target, folder, journal, synced, tables, _lock: lock };
-        history.bring(contents, Exit::Usage)?;
+        history.bring(Exit::Usage)?;
         Ok(history)
     }
 
@@ -126,26 +127,54 @@ impl History {
         // Where not all could be written, what could be is to last.
         self.journal.sync()?;
         written?;
-        if !self.journal.is_empty() {
-            self.bring(self.journal.contents(&*self.disk)?, Exit::GivenUp)?;
-        }
+        self.bring(Exit::GivenUp)?;
         self.tables.clear();
         Ok(())
     }
 
     /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time.
-    fn bring(&mut self, contents: Contents, exit: Exit) -> Result<()> {
-        for (resource, news) in contents.news {
-            let Some(resource) = Resource::from_path(&resource) else { continue };
-            self.table(&resource)?;
-            let table = self.tables.remove(&resource).unwrap_or_default();
-            let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
-            let path = target::snapshot(&self.folder, &resource);
-            snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
-                .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
+    fn bring(&mut self, exit: Exit) -> Result<()> {
+        let mut lengths: BTreeMap<String, usize> = BTreeMap::new();
+        self.journal.read(&*self.disk, &mut |resource, news| match lengths.get_mut(resource) {
+            Some(length) => *length += news.len(),
+            None => drop(lengths.insert(resource.into(), news.len())),
+        })?;
+        for group in groups(lengths) {
+            let mut group: BTreeMap<String, News> =
+                group.into_iter().map(|(resource, length)| (resource, Vec::with_capacity(length))).collect();
+            self.journal.read(&*self.disk, &mut |resource, news| {
+                group.get_mut(resource).into_iter().for_each(|all| all.extend_from_slice(&news));
+            })?;
+            for (resource, news) in group {
+                let Some(resource) = Resource::from_path(&resource) else { continue };
+                self.table(&resource)?;
+                let table = self.tables.remove(&resource).unwrap_or_default();
+                let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
+                let path = target::snapshot(&self.folder, &resource);
+                snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
+                    .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
+            }
         }
         self.journal.clear().or_stop(exit, || "cannot empty the journal".into())
     }
+}
+
+/// Puts resources together whose news are few. The journal is read once for each group, and no more than one is in memory.
+fn groups(lengths: BTreeMap<String, usize>) -> Vec<Vec<(String, usize)>> {
+    const TOGETHER: usize = 50_000;
+    let mut groups: Vec<Vec<_>> = Vec::new();
+    let mut room = 0;
+    for (resource, length) in lengths {
+        match groups.last_mut().filter(|_| length <= room) {
+            Some(group) => group.push((resource, length)),
+            None => {
+                groups.push(vec![(resource, length)]);
+                room = TOGETHER;
+            }
+        }
+        room = room.saturating_sub(length);
+    }
+    groups
 }
 
 /// Where the snapshots of a target stand.
@@ -165,8 +194,13 @@ impl Shelf<'_> {
 pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
-    let mut journal = journal::read(disk, &folder.join(JOURNAL))?;
-    Ok(table.with(journal.news.remove(&resource.to_string()).unwrap_or_default()))
+    let (name, mut news) = (resource.to_string(), News::new());
+    journal::read(disk, &folder.join(JOURNAL), &mut |resource, more| {
+        if resource == name {
+            news.extend(more);
+        }
+    })?;
+    Ok(table.with(news))
 }
 
 #[cfg(test)]
@@ -216,7 +250,8 @@ mod tests {
         history.record(&students, &[(Digest([1; 16]), entry(200))]);
         history.settle().unwrap();
         assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(200)));
-        assert!(journal::read(&System, &target::folder(&dir, URL).join(JOURNAL)).unwrap().news.is_empty());
+        let journal = target::folder(&dir, URL).join(JOURNAL);
+        journal::read(&System, &journal, &mut |resource, _| panic!("{resource} is still in the journal")).unwrap();
         std::fs::remove_dir_all(dir).unwrap();
     }
 
@@ -235,6 +270,15 @@ mod tests {
         assert_eq!(error.exit(), Exit::GivenUp);
         assert!(error.to_string().contains(&journal.display().to_string()), "{error}");
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn resources_with_few_news_are_brought_together_and_one_with_many_alone() {
+        let lengths = [("a", 1), ("b", 49_999), ("c", 1), ("d", 2_000_000), ("e", 1), ("f", 1)];
+        let groups = groups(lengths.into_iter().map(|(name, length)| (name.into(), length)).collect());
+        let names: Vec<String> =
+            groups.iter().map(|group| group.iter().map(|(name, _)| name.as_str()).collect()).collect();
+        assert_eq!(names, ["ab", "c", "d", "ef"]);
     }
 
     #[test]

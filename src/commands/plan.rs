@@ -79,7 +79,7 @@ fn rows(
         let table = state::peek(&System, &config.state_dir, target, &job.turn.resource)?;
         known.push(Known::new(Arc::new(table), natural.as_ref()));
     }
-    let knowledge = Knowledge { first: tier.first, known };
+    let knowledge = Knowledge::new(tier.first, known);
     let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
     let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
     let row = |job: Job| Row { resource: job.turn.resource, files: job.files.len(), counts: Counts::default() };

@@ -41,7 +41,7 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
         desk.progress.tier = number + 1;
         // Whatever history knows: a payload is to be deleted if its record is there.
         let known = tier.jobs.iter().map(|_| Known::new(Arc::default(), None)).collect();
-        let knowledge = Knowledge { first: tier.first, known };
+        let knowledge = Knowledge::new(tier.first, known);
         let look = |(number, piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, &Resend::default());
             (Some(News::Sifted(sifted)), due)

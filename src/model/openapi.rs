@@ -72,7 +72,7 @@ struct Parameter {
     #[serde(rename = "in")]
     place: Option<String>,
     name: Option<String>,
-    schema: Option<What>,
+    schema: Option<Box<What>>,
     #[serde(default, rename = "x-Ed-Fi-isIdentity", deserialize_with = "lenient")]
     identity: Option<bool>,
 }
@@ -173,7 +173,9 @@ fn is_server_made(resource: &Resource, name: &str) -> bool {
 fn body_schema(post: &Post) -> Option<String> {
     let schema = match post.body.as_ref().and_then(|body| body.content.as_ref()) {
         Some(Named(content)) => content.iter().find_map(|(_, media)| media.schema.as_ref())?,
-        None => post.parameters.iter().find(|parameter| parameter.place.as_deref() == Some("body"))?.schema.as_ref()?,
+        None => {
+            post.parameters.iter().find(|parameter| parameter.place.as_deref() == Some("body"))?.schema.as_deref()?
+        }
     };
     schema.reference.as_deref().map(last_name)
 }

@@ -9,7 +9,6 @@
 //! What follows the last whole frame is the torn end of a write that was cut off by a kill, a full disk or a power cut; it is dropped, and
 //! what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -32,11 +31,12 @@ struct Body<'a> {
     entries: Vec<(Digest, u32, u16)>,
 }
 
-/// What a journal holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// Of each resource, as [`crate::resource::Resource`] prints it, what became known, in that order.
-    pub news: BTreeMap<String, Vec<(Digest, Entry)>>,
+/// What became known of payloads of a resource, in that order.
+pub type News = Vec<(Digest, Entry)>;
+
+/// How far a journal can be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
     /// The length of head and whole frames.
     whole: u64,
     /// Bytes behind them.
@@ -60,19 +60,19 @@ pub struct Journal {
 
 impl Journal {
     /// Opens or makes the file. The caller holds the target's lock, brings what it held into snapshots, and then [clears](Journal::clear) it.
-    pub fn open(disk: &dyn Disk, path: &Path) -> Result<(Journal, Contents)> {
-        let contents = read(disk, path)?;
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<(Journal, Extent)> {
+        let extent = read(disk, path, &mut |_, _| ())?;
         let open = || {
-            if contents.whole == 0 {
+            if extent.whole == 0 {
                 disk::replace_on(disk, path, Readers::Owner, |file| file.write(HEAD))?;
             }
             disk.open(path, Readers::Owner)
         };
         let file = open().or_stop(Exit::Usage, || failed(path))?;
-        let whole = contents.whole.max(HEAD.len() as u64);
-        let torn = contents.torn > 0;
+        let whole = extent.whole.max(HEAD.len() as u64);
+        let torn = extent.torn > 0;
         let (unwritten, unsynced, doubtful) = Default::default();
-        Ok((Journal { file, path: path.into(), unwritten, whole, torn, unsynced, doubtful }, contents))
+        Ok((Journal { file, path: path.into(), unwritten, whole, torn, unsynced, doubtful }, extent))
     }
 
     /// Adds a batch; [`Journal::flush`] hands it to the system.
@@ -107,20 +107,14 @@ impl Journal {
         Ok(())
     }
 
-    /// What it holds, read again from the disk. An error also if that is not what was flushed.
-    pub fn contents(&self, disk: &dyn Disk) -> Result<Contents> {
-        let contents = read(disk, &self.path)?;
-        match contents.whole == self.whole {
-            true => Ok(contents),
-            false => Err(Error::new(
-                Exit::GivenUp,
-                format!("the journal {} was changed by somebody else during the run", self.path.display()),
-            )),
-        }
+    /// Gives what it holds to `each`, read again from the disk. An error also if that is not all that was flushed.
+    pub fn read(&self, disk: &dyn Disk, each: &mut dyn FnMut(&str, News)) -> Result<()> {
+        let changed = || format!("the journal {} was changed by somebody else during the run", self.path.display());
+        let extent = read(disk, &self.path, each)?;
+        if extent.whole == self.whole { Ok(()) } else { Err(Error::new(Exit::GivenUp, changed())) }
     }
 
-    /// Whether it holds nothing.
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.whole == HEAD.len() as u64 && !self.torn
     }
 
@@ -149,13 +143,14 @@ impl Journal {
     }
 }
 
-/// Reads a journal without changing it; one that does not exist is empty.
-pub fn read(disk: &dyn Disk, path: &Path) -> Result<Contents> {
-    let contents = match disk.read(path).and_then(|(length, file)| parse(file, length)) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
+/// Reads a journal without changing it, and gives each frame's resource, as [`crate::resource::Resource`] prints it, and news to `each`. A
+/// journal that does not exist is empty.
+pub fn read(disk: &dyn Disk, path: &Path, each: &mut dyn FnMut(&str, News)) -> Result<Extent> {
+    let extent = match disk.read(path).and_then(|(length, file)| parse(file, length, each)) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Extent::default()),
         other => other.or_stop(Exit::Usage, || format!("cannot read the journal {}", path.display()))?,
     };
-    contents.ok_or_else(|| {
+    extent.ok_or_else(|| {
         Error::usage(format!(
             "{} is not a journal of this version of lightbeam; it was left as it is. Put it elsewhere to go on: \
              what it tells of is then sent again",
@@ -175,27 +170,23 @@ fn frame_head(body: &[u8]) -> [u8; FRAME_HEAD] {
     head
 }
 
-/// The whole frames of a file of that length; `None` if it is no journal of this version. It is read frame by frame, for that of a killed run
-/// may be long.
-pub fn parse(file: impl Read, length: u64) -> io::Result<Option<Contents>> {
+/// Gives the whole frames of a file of that length to `each`; `None` if it is no journal of this version. It is read frame by frame, for that
+/// of a long run takes more room than the rest of the program.
+pub fn parse(file: impl Read, length: u64, each: &mut dyn FnMut(&str, News)) -> io::Result<Option<Extent>> {
     let mut file = BufReader::with_capacity(64 * 1024, file.take(length));
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD.len() as u64).read_to_end(&mut bytes)?;
-    let mut contents = Contents { torn: length, ..Contents::default() };
     if bytes != HEAD {
-        return Ok(HEAD.starts_with(&bytes).then_some(contents));
+        return Ok(HEAD.starts_with(&bytes).then_some(Extent { whole: 0, torn: length }));
     }
-    (contents.whole, contents.torn) = (HEAD.len() as u64, length - HEAD.len() as u64);
-    while let Some(body) = frame(&mut file, contents.torn, &mut bytes)? {
+    let mut extent = Extent { whole: HEAD.len() as u64, torn: length - HEAD.len() as u64 };
+    while let Some(body) = frame(&mut file, extent.torn, &mut bytes)? {
         let entries = body.entries.into_iter().map(|(digest, at, status)| (digest, Entry { at, status }));
-        match contents.news.get_mut(body.resource) {
-            Some(news) => news.extend(entries),
-            None => drop(contents.news.insert(body.resource.into(), entries.collect())),
-        }
-        contents.whole += bytes.len() as u64;
-        contents.torn -= bytes.len() as u64;
+        each(body.resource, entries.collect());
+        extent.whole += bytes.len() as u64;
+        extent.torn -= bytes.len() as u64;
     }
-    Ok(Some(contents))
+    Ok(Some(extent))
 }
 
 /// The next frame, if it is whole, of which so many bytes at most are left; `bytes` is then all of it.
@@ -224,25 +215,31 @@ mod tests {
         (0..n).map(|i| (Digest([i; 16]), Entry { at: 1_700_000_000, status: 201 })).collect()
     }
 
-    fn resources(contents: &Contents) -> Vec<&str> {
-        contents.news.keys().map(String::as_str).collect()
+    /// What is read of a journal.
+    fn all(path: &Path) -> Vec<(String, News)> {
+        let mut all = Vec::new();
+        read(&System, path, &mut |resource, news| all.push((resource.into(), news))).unwrap();
+        all
+    }
+
+    fn resources(path: &Path) -> Vec<String> {
+        all(path).into_iter().map(|(resource, _)| resource).collect()
     }
 
     #[test]
     fn what_was_flushed_is_there_after_reopening_and_gone_after_clearing() {
         let path = path("reopen");
-        let (mut journal, empty) = Journal::open(&System, &path).unwrap();
-        assert_eq!(empty.news.len(), 0);
+        let (mut journal, _) = Journal::open(&System, &path).unwrap();
+        assert_eq!(all(&path), []);
         journal.append("ed-fi/students", &entries(2));
         journal.append("ed-fi/schools", &entries(1));
         journal.flush().unwrap();
         journal.append("ed-fi/never", &entries(1));
         drop(journal);
-        let (mut journal, contents) = Journal::open(&System, &path).unwrap();
-        assert_eq!(resources(&contents), ["ed-fi/schools", "ed-fi/students"]);
-        assert_eq!(contents.news["ed-fi/students"], entries(2));
+        let (mut journal, _) = Journal::open(&System, &path).unwrap();
+        assert_eq!(all(&path), [("ed-fi/students".into(), entries(2)), ("ed-fi/schools".into(), entries(1))]);
         journal.clear().unwrap();
-        assert_eq!(read(&System, &path).unwrap().news.len(), 0);
+        assert_eq!(all(&path), []);
         std::fs::remove_file(path).unwrap();
     }
 
@@ -258,11 +255,11 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         for end in 0..bytes.len() {
             std::fs::write(&path, &bytes[..end]).unwrap();
-            let (mut journal, contents) = Journal::open(&System, &path).unwrap();
-            assert_eq!(resources(&contents), if end < first { vec![] } else { vec!["a"] }, "cut at {end}");
+            let (mut journal, _) = Journal::open(&System, &path).unwrap();
+            assert_eq!(resources(&path), if end < first { &[][..] } else { &["a"] }, "cut at {end}");
             journal.append("c", &entries(1));
             journal.flush().unwrap();
-            assert_eq!(resources(&read(&System, &path).unwrap()).last(), Some(&"c"), "cut at {end}");
+            assert_eq!(resources(&path).pop().as_deref(), Some("c"), "cut at {end}");
         }
         std::fs::remove_file(path).unwrap();
     }
@@ -277,7 +274,8 @@ mod tests {
         for at in HEAD.len()..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert_eq!(parse(&*changed, changed.len() as u64).unwrap().unwrap().news.len(), 0, "changed at {at}");
+            std::fs::write(&path, changed).unwrap();
+            assert_eq!(all(&path), [], "changed at {at}");
         }
         std::fs::remove_file(path).unwrap();
     }

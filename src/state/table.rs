@@ -1,6 +1,7 @@
 //! What is known of a resource's payloads: digest → when last answered, and how. Sorted columns instead of a map: 22 bytes a payload, as on
 //! disk, and a look-up that touches two or three cache lines.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::digest::Digest;
@@ -108,33 +109,30 @@ impl Table {
 
     /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none. Rows are moved in place, for a second table
     /// would double what a history of millions takes.
-    pub fn with(mut self, mut news: Vec<(Digest, Entry)>) -> Table {
-        // A stable sort keeps what came later behind what came first.
-        news.sort_by_key(|(digest, _)| *digest);
-        news.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                *earlier = *later;
-            }
-            same
-        });
-        news.retain(|(digest, entry)| match self.row(digest) {
-            Some(row) => {
+    pub fn with(mut self, news: Vec<(Digest, Entry)>) -> Table {
+        // In the order of digests, and of one payload the last first; not the news themselves, for to sort these takes their size again.
+        let mut order: Vec<u32> = (0..news.len() as u32).collect();
+        order.sort_unstable_by_key(|&number| (news[number as usize].0, Reverse(number)));
+        order.dedup_by_key(|number| news[*number as usize].0);
+        order.retain(|&number| {
+            let (digest, entry) = news[number as usize];
+            let row = self.row(&digest);
+            if let Some(row) = row {
                 (self.ats[row], self.statuses[row]) = (entry.at, entry.status);
-                false
             }
-            None => true,
+            row.is_none()
         });
         let mut old = self.len();
-        let mut free = old + news.len();
-        self.digests.reserve_exact(news.len());
-        self.ats.reserve_exact(news.len());
-        self.statuses.reserve_exact(news.len());
+        let mut free = old + order.len();
+        self.digests.reserve_exact(order.len());
+        self.ats.reserve_exact(order.len());
+        self.statuses.reserve_exact(order.len());
         self.digests.resize(free, Digest([0; 16]));
         self.ats.resize(free, 0);
         self.statuses.resize(free, 0);
         // From the greatest down, so that no row is written over before it is moved.
-        while let Some(&(digest, entry)) = news.last() {
+        while let Some(&number) = order.last() {
+            let (digest, entry) = news[number as usize];
             free -= 1;
             if old > 0 && self.digests[old - 1] > digest {
                 old -= 1;
@@ -143,7 +141,7 @@ impl Table {
             } else {
                 self.digests[free] = digest;
                 (self.ats[free], self.statuses[free]) = (entry.at, entry.status);
-                news.pop();
+                order.pop();
             }
         }
         self.forget();

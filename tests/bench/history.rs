@@ -95,8 +95,9 @@ pub fn step(what: &str, folder: &Path) {
             journal.flush().expect("room for it");
         }
         "replay" => {
-            let contents = journal::read(&System, &path).expect("the journal");
-            assert_eq!(contents.news["ed-fi/grades"].len(), REPLAYED as usize);
+            let mut replayed = 0;
+            journal::read(&System, &path, &mut |_, news| replayed += news.len()).expect("the journal");
+            assert_eq!(replayed, REPLAYED as usize);
         }
         _ => {}
     }

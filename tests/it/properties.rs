@@ -190,7 +190,7 @@ fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
         let entry = |text: &str| (Digest::of(text.as_bytes()), Entry { at: 50, status: status(&mut chance) });
         let known = known.into_iter().map(entry).collect();
         let known = Known::new(Arc::new(Table::default().with(known)), None);
-        let knowledge = Knowledge { first: 7, known: vec![known] };
+        let knowledge = Knowledge::new(7, vec![known]);
         let rules = rules(&mut chance);
 
         let (mut tally, mut lines, mut sent) = (Tally::default(), 0, BTreeSet::new());

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use lightbeam::state::journal::parse;
+use lightbeam::state::journal::{News, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     // As it comes, behind a right head, and as the body of a right frame.
@@ -11,9 +11,14 @@ fuzz_target!(|bytes: &[u8]| {
     let length = (bytes.len() as u32).to_le_bytes();
     let frame = [b"LBJOURN\n\x01", &length[..], &blake3::hash(bytes).as_bytes()[..8], bytes, b"torn"].concat();
     for file in [bytes, &behind_head, &frame] {
-        let parse = |file: &[u8]| parse(file, file.len() as u64).expect("bytes in memory");
-        let Some(contents) = parse(file) else { continue };
-        let whole = parse(&file[..file.len() - contents.torn as usize]).expect("a whole journal");
-        assert_eq!((whole.torn, whole.news), (0, contents.news));
+        let parse = |file: &[u8]| {
+            let mut all = Vec::new();
+            let mut each = |resource: &str, news: News| all.push((resource.to_owned(), news));
+            let extent = parse(file, file.len() as u64, &mut each).expect("bytes in memory");
+            extent.map(|extent| (extent.torn, all))
+        };
+        let Some((torn, all)) = parse(file) else { continue };
+        let whole = parse(&file[..file.len() - torn as usize]);
+        assert_eq!(whole, Some((0, all)));
     }
 });
