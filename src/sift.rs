@@ -51,12 +51,39 @@ impl<'a> Known<'a> {
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.claims)
     }
 }
 
-/// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
-type ByKey = FxHashMap<NaturalKey, u64>;
+/// What was due so far of one resource.
+#[derive(Default)]
+struct Seen {
+    /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
+    by_key: FxHashMap<NaturalKey, u64>,
+    /// The payloads whose natural key is not known.
+    others: FxHashSet<Digest>,
+}
+
+impl Seen {
+    /// Makes room for payloads of which `due` is the given share: growing by and by leaves holes.
+    fn reserve(&mut self, due: &[Payload], share: f64) {
+        let keys = due.iter().filter(|payload| payload.key.is_some()).count();
+        let room = |payloads: usize| (payloads as f64 / share) as usize;
+        self.by_key.reserve(room(keys));
+        self.others.reserve(room(due.len() - keys));
+    }
+
+    fn room(&self) -> usize {
+        self.by_key.capacity() + self.others.capacity()
+    }
+
+    /// With nothing inside.
+    fn emptied(mut self) -> Seen {
+        self.by_key.clear();
+        self.others.clear();
+        self
+    }
+}
 
 /// What was due so far of one resource in this run.
 #[derive(Default)]
@@ -67,9 +94,7 @@ struct Claims {
     pieces: Option<usize>,
     /// What pieces would claim that were sifted before it was their turn.
     early: BTreeMap<usize, Vec<Payload>>,
-    by_key: ByKey,
-    /// The payloads whose natural key is not known.
-    others: FxHashSet<Digest>,
+    seen: Seen,
 }
 
 /// What a due payload is among those before it.
@@ -82,26 +107,16 @@ enum Claim {
 
 impl Claims {
     /// When the last piece has made its claims nobody asks for them again; their room goes to the tier's next resource.
-    fn forget_if_over(&mut self, spare: &Mutex<ByKey>) {
-        if self.pieces == Some(self.turn) {
-            self.others = FxHashSet::default();
-            self.by_key.clear();
-            *spare.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.by_key);
+    fn forget_if_over(&mut self, spare: &Mutex<Seen>) {
+        if self.pieces == Some(self.turn) && self.seen.room() > 0 {
+            *lock(spare) = std::mem::take(&mut self.seen).emptied();
         }
-    }
-
-    /// Takes what room is left by another resource, and makes more for so many claims: growing by and by leaves holes.
-    fn make_room(&mut self, claims: usize, spare: &Mutex<ByKey>) {
-        if self.by_key.capacity() == 0 {
-            self.by_key = std::mem::take(&mut *spare.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        self.by_key.reserve(claims);
     }
 
     fn claim(&mut self, payload: &Payload) -> Claim {
         let half = payload.digest.prefix();
-        match payload.key.map(|key| self.by_key.insert(key, half)) {
-            None if self.others.insert(payload.digest) => Claim::First,
+        match payload.key.map(|key| self.seen.by_key.insert(key, half)) {
+            None if self.seen.others.insert(payload.digest) => Claim::First,
             None => Claim::Repeated,
             Some(None) => Claim::First,
             Some(Some(last)) if last == half => Claim::Repeated,
@@ -117,7 +132,7 @@ pub struct Knowledge<'a> {
     /// Of each of its resources.
     pub known: Vec<Known<'a>>,
     /// Room for claims that no resource needs at present.
-    spare: Mutex<ByKey>,
+    spare: Mutex<Seen>,
 }
 
 impl<'a> Knowledge<'a> {
@@ -211,12 +226,13 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
 }
 
 /// Makes the claims of a piece, and of those that waited for it.
-fn claimed(number: usize, due: Vec<Payload>, known: &Known, spare: &Mutex<ByKey>, sifted: &mut Sifted) -> Vec<Payload> {
+fn claimed(number: usize, due: Vec<Payload>, known: &Known, spare: &Mutex<Seen>, sifted: &mut Sifted) -> Vec<Payload> {
     let mut claims = known.claims();
     if claims.turn == 0 && !due.is_empty() {
-        let keys = due.iter().filter(|payload| payload.key.is_some()).count();
-        // As many of all lines as of these.
-        claims.make_room((keys as f64 * known.bytes as f64 / sifted.bytes as f64) as usize, spare);
+        if claims.seen.room() == 0 {
+            claims.seen = std::mem::take(&mut *lock(spare));
+        }
+        claims.seen.reserve(&due, sifted.bytes as f64 / known.bytes.max(sifted.bytes) as f64);
     }
     claims.early.insert(number, due);
     let mut first = Vec::new();
@@ -238,6 +254,11 @@ fn claimed(number: usize, due: Vec<Payload>, known: &Known, spare: &Mutex<ByKey>
             }
         }
     }
+}
+
+/// A panic elsewhere leaves these values whole: nothing that changes them panics midway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
@@ -376,7 +397,7 @@ mod tests {
     fn claims_are_forgotten_when_the_last_piece_has_made_its_own_whenever_it_is_known_to_be_the_last() {
         let rules = Resend::default();
         let piece = |number, knowledge: &Knowledge| sift(number, block("{\"a\":1}"), knowledge, &rules).1.len();
-        let remembered = |knowledge: &Knowledge| knowledge.known[0].claims().others.len();
+        let remembered = |knowledge: &Knowledge| knowledge.known[0].claims().seen.others.len();
         let knowledge = known(&[]);
         assert_eq!((piece(1, &knowledge), piece(0, &knowledge), remembered(&knowledge)), (0, 1, 1));
         knowledge.read(0, 3);
