@@ -4,11 +4,11 @@
 //! key of an earlier one waits until that has its answer: the API would keep whichever it took last, and that must be the last
 //! one in the files. So lines are claimed in the order in which they stand there, although workers sift blocks in any.
 
-use std::collections::BTreeMap;
+mod claims;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fxhash::{FxHashMap, FxHashSet};
 use serde::de::IgnoredAny;
 
 use crate::digest::Digest;
@@ -20,6 +20,7 @@ use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
 use crate::state::table::{Entry, Table};
 use crate::validate::findings::Invalid;
+use claims::{Claimed, Claims, Spare};
 
 /// What sifting needs to know of one resource of a tier.
 pub struct Known<'a> {
@@ -50,78 +51,9 @@ impl<'a> Known<'a> {
         Known { invalid: Some(invalid), ..self }
     }
 
+    /// A panic elsewhere leaves them whole: nothing that changes them panics midway.
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        lock(&self.claims)
-    }
-}
-
-/// What was due so far of one resource.
-#[derive(Default)]
-struct Seen {
-    /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
-    by_key: FxHashMap<NaturalKey, u64>,
-    /// The payloads whose natural key is not known.
-    others: FxHashSet<Digest>,
-}
-
-impl Seen {
-    /// Makes room for payloads of which `due` is the given share: growing by and by leaves holes.
-    fn reserve(&mut self, due: &[Payload], share: f64) {
-        let keys = due.iter().filter(|payload| payload.key.is_some()).count();
-        let room = |payloads: usize| (payloads as f64 / share) as usize;
-        self.by_key.reserve(room(keys));
-        self.others.reserve(room(due.len() - keys));
-    }
-
-    fn room(&self) -> usize {
-        self.by_key.capacity() + self.others.capacity()
-    }
-
-    /// With nothing inside.
-    fn emptied(mut self) -> Seen {
-        self.by_key.clear();
-        self.others.clear();
-        self
-    }
-}
-
-/// What was due so far of one resource in this run.
-#[derive(Default)]
-struct Claims {
-    /// How many pieces have made their claims; the next one is of that number.
-    turn: usize,
-    /// How many there are, once that is known.
-    pieces: Option<usize>,
-    /// What pieces would claim that were sifted before it was their turn.
-    early: BTreeMap<usize, Vec<Payload>>,
-    seen: Seen,
-}
-
-/// What a due payload is among those before it.
-enum Claim {
-    First,
-    Repeated,
-    /// Of the same natural key as an earlier one.
-    Later,
-}
-
-impl Claims {
-    /// When the last piece has made its claims nobody asks for them again; their room goes to the tier's next resource.
-    fn forget_if_over(&mut self, spare: &Mutex<Seen>) {
-        if self.pieces == Some(self.turn) && self.seen.room() > 0 {
-            *lock(spare) = std::mem::take(&mut self.seen).emptied();
-        }
-    }
-
-    fn claim(&mut self, payload: &Payload) -> Claim {
-        let half = payload.digest.prefix();
-        match payload.key.map(|key| self.seen.by_key.insert(key, half)) {
-            None if self.seen.others.insert(payload.digest) => Claim::First,
-            None => Claim::Repeated,
-            Some(None) => Claim::First,
-            Some(Some(last)) if last == half => Claim::Repeated,
-            Some(Some(_)) => Claim::Later,
-        }
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,7 +64,7 @@ pub struct Knowledge<'a> {
     /// Of each of its resources.
     pub known: Vec<Known<'a>>,
     /// Room for claims that no resource needs at present.
-    spare: Mutex<Seen>,
+    spare: Spare,
 }
 
 impl<'a> Knowledge<'a> {
@@ -143,9 +75,7 @@ impl<'a> Knowledge<'a> {
 
     /// Says that all pieces of a resource are read, and how many there were.
     pub fn read(&self, resource: usize, pieces: usize) {
-        let mut claims = self.known[resource - self.first].claims();
-        claims.pieces = Some(pieces);
-        claims.forget_if_over(&self.spare);
+        self.known[resource - self.first].claims().end(pieces, &self.spare);
     }
 }
 
@@ -171,8 +101,12 @@ pub struct Sifted {
 pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let known = &knowledge.known[piece.resource() - knowledge.first];
     let (mut sifted, due) = look(piece, known, rules);
-    let due = claimed(number, due, known, &knowledge.spare, &mut sifted);
-    (sifted, due)
+    let share = sifted.bytes as f64 / known.bytes.max(sifted.bytes) as f64;
+    let Claimed { first, later, repeated } = known.claims().make(number, due, share, &knowledge.spare);
+    sifted.counts.duplicates += repeated;
+    sifted.counts.same_key += later.len() as u64;
+    sifted.later.extend(later.into_iter().map(|payload| payload.wait(known.natural)));
+    (sifted, first)
 }
 
 /// What can be told of a piece by itself.
@@ -223,42 +157,6 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
         }
     }
     (sifted, due)
-}
-
-/// Makes the claims of a piece, and of those that waited for it.
-fn claimed(number: usize, due: Vec<Payload>, known: &Known, spare: &Mutex<Seen>, sifted: &mut Sifted) -> Vec<Payload> {
-    let mut claims = known.claims();
-    if claims.turn == 0 && !due.is_empty() {
-        if claims.seen.room() == 0 {
-            claims.seen = std::mem::take(&mut *lock(spare));
-        }
-        claims.seen.reserve(&due, sifted.bytes as f64 / known.bytes.max(sifted.bytes) as f64);
-    }
-    claims.early.insert(number, due);
-    let mut first = Vec::new();
-    loop {
-        let turn = claims.turn;
-        let Some(due) = claims.early.remove(&turn) else {
-            claims.forget_if_over(spare);
-            return first;
-        };
-        claims.turn += 1;
-        for payload in due {
-            match claims.claim(&payload) {
-                Claim::First => first.push(payload),
-                Claim::Repeated => sifted.counts.duplicates += 1,
-                Claim::Later => {
-                    sifted.counts.same_key += 1;
-                    sifted.later.push(payload.wait(known.natural));
-                }
-            }
-        }
-    }
-}
-
-/// A panic elsewhere leaves these values whole: nothing that changes them panics midway.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
@@ -391,20 +289,5 @@ mod tests {
         let (first, due) = sift(0, block("{\"a\":1,\"first\":1}"), &knowledge, &rules);
         assert_eq!(texts(&due), [r#"{"a":1,"first":1}"#, r#"{"a":7}"#]);
         assert_eq!((first.counts.read, lines(&first.later)), (1, vec![1]));
-    }
-
-    #[test]
-    fn claims_are_forgotten_when_the_last_piece_has_made_its_own_whenever_it_is_known_to_be_the_last() {
-        let rules = Resend::default();
-        let piece = |number, knowledge: &Knowledge| sift(number, block("{\"a\":1}"), knowledge, &rules).1.len();
-        let remembered = |knowledge: &Knowledge| knowledge.known[0].claims().seen.others.len();
-        let knowledge = known(&[]);
-        assert_eq!((piece(1, &knowledge), piece(0, &knowledge), remembered(&knowledge)), (0, 1, 1));
-        knowledge.read(0, 3);
-        assert_eq!((remembered(&knowledge), piece(2, &knowledge), remembered(&knowledge)), (1, 0, 0));
-        let knowledge = known(&[]);
-        assert_eq!((piece(0, &knowledge), remembered(&knowledge)), (1, 1));
-        knowledge.read(0, 1);
-        assert_eq!(remembered(&knowledge), 0);
     }
 }

@@ -23,7 +23,8 @@ pub fn measure() {
     let folder = Folder::of_schools(PAYLOADS, &sandbox.url);
     let config = format!(
         "state_dir: ./peer/\ndata_dir: ./data/\nlog_level: ERROR\nedfi_api:\n  base_url: {}\n  version: 3\n  mode: shared_instance\n  \
-         client_id: key\n  client_secret: secret\nconnection:\n  pool_size: 8\n  verify_ssl: false\n",
+         client_id: key\n  client_secret: secret\nconnection:\n  pool_size: 8\n  verify_ssl: false\n\
+         validate:\n  methods: [schema, descriptors, uniqueness]\n",
         sandbox.url
     );
     fs::write(folder.path().join("peer.yaml"), config).expect("a configuration");
@@ -32,7 +33,6 @@ pub fn measure() {
         peer.args([command, "-c", "peer.yaml"]).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         peer
     };
-    let payloads = folder.payloads();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         folder.forget();
@@ -40,7 +40,8 @@ pub fn measure() {
         ours.push([cost(folder.lightbeam(), 0), cost(folder.lightbeam(), 99)]);
         theirs.push([cost(peer("send"), 0), cost(peer("send"), 99)]);
     }
-    let both = |what: &str, ours: Vec<Cost>, theirs: Vec<Cost>| {
+    let payloads = folder.payloads();
+    let both = |what: &str, payloads, ours: Vec<Cost>, theirs: Vec<Cost>| {
         let (ours, theirs) = (Cost::median(ours), Cost::median(theirs));
         row(&format!("{what} {payloads}"), &ours, payloads);
         row(&format!("{what} {payloads}, Python lightbeam"), &theirs, payloads);
@@ -50,6 +51,11 @@ pub fn measure() {
         costs.into_iter().map(|[send, skip]| (send, skip)).unzip()
     };
     let ((our_sends, our_skips), (their_sends, their_skips)) = (split(ours), split(theirs));
-    both("send", our_sends, their_sends);
-    both("skip", our_skips, their_skips);
+    both("send", payloads, our_sends, their_sends);
+    both("skip", payloads, our_skips, their_skips);
+    // Its descriptors are those of an API, and this one has none.
+    fs::remove_file(folder.data().join("sessions.json")).expect("the sample district");
+    let ours = (0..RUNS).map(|_| cost(folder.validate("[schema, descriptors, uniqueness]"), 0)).collect();
+    let theirs = (0..RUNS).map(|_| cost(peer("validate"), 0)).collect();
+    both("validate", folder.payloads(), ours, theirs);
 }

@@ -20,19 +20,20 @@ pub fn config(connection: &Connection) -> Result<TlsConfig> {
     let provider = Arc::new(ring::default_provider());
     let ours = connection.client_cert.as_ref().map(|ours| client_cert(ours, &provider)).transpose()?;
     Ok(TlsConfig::builder()
-        .root_certs(connection.ca_file.as_deref().map_or(Ok(RootCerts::WebPki), with_bundled)?)
+        .root_certs(trusted(connection.ca_file.as_deref())?)
         .client_cert(ours)
         .disable_verification(!connection.verify_ssl)
         .unversioned_rustls_crypto_provider(provider)
         .build())
 }
 
-/// The authorities of a file and the bundled ones.
-fn with_bundled(file: &Path) -> Result<RootCerts> {
+/// The bundled authorities, and those of a file if there is one.
+fn trusted(file: Option<&Path>) -> Result<RootCerts> {
     const KEY: &str = "connection.ca_file";
-    let own = certificates(KEY, file)?;
+    let own = file.map_or(Ok(Vec::new()), |file| certificates(KEY, file))?;
     for (index, certificate) in own.iter().enumerate() {
-        let told = || format!("{KEY}: {}: certificate {} cannot be used", file.display(), index + 1);
+        let shown = file.unwrap_or(Path::new("")).display();
+        let told = || format!("{KEY}: {shown}: certificate {} cannot be used", index + 1);
         RootCertStore::empty().add(certificate.clone()).or_stop(Exit::Usage, told)?;
     }
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|root| Certificate::from_der(root));
@@ -92,10 +93,13 @@ mod tests {
 
     #[test]
     fn an_own_authority_is_trusted_besides_the_bundled_ones() {
+        let trusted = |connection: &Connection| match config(connection).unwrap().root_certs() {
+            RootCerts::Specific(roots) => roots.len(),
+            other => panic!("{other:?}"),
+        };
+        let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
         let own = Connection { ca_file: Some(fixture("certificate.pem")), ..connection() };
-        let RootCerts::Specific(roots) = config(&own).unwrap().root_certs().clone() else { panic!("roots are listed") };
-        assert_eq!(roots.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len() + 1);
-        assert!(matches!(config(&connection()).unwrap().root_certs(), RootCerts::WebPki));
+        assert_eq!((trusted(&connection()), trusted(&own)), (bundled, bundled + 1));
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! Which of the payloads that are due is the first of its natural key, decided in the order of the files.
+//!
+//! Pieces are sifted in any order; what is found due in them waits here until all earlier pieces of the resource have made their claims.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use fxhash::{FxHashMap, FxHashSet};
+
+use crate::digest::Digest;
+use crate::model::NaturalKey;
+use crate::payload::Payload;
+
+/// What was due so far of one resource in this run.
+#[derive(Default)]
+pub struct Claims {
+    /// How many pieces have made their claims; the next one is of that number.
+    turn: usize,
+    /// How many there are, once that is known.
+    pieces: Option<usize>,
+    /// What pieces would claim that were sifted before it was their turn.
+    early: BTreeMap<usize, Vec<Payload>>,
+    seen: Seen,
+}
+
+/// Room that no resource needs at present.
+pub type Spare = Mutex<Seen>;
+
+/// The payloads that made a claim.
+#[derive(Default)]
+pub struct Seen {
+    /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
+    by_key: FxHashMap<NaturalKey, u64>,
+    /// The payloads whose natural key is not known.
+    others: FxHashSet<Digest>,
+}
+
+/// What became of claims.
+#[derive(Default)]
+pub struct Claimed {
+    /// The first ones.
+    pub first: Vec<Payload>,
+    /// Those of the same natural key as an earlier one.
+    pub later: Vec<Payload>,
+    /// How many were the same as the last one before them.
+    pub repeated: u64,
+}
+
+impl Claims {
+    /// Makes the claims of the piece of that number, and of those that waited for it. `share` is what part of the resource the piece is.
+    pub fn make(&mut self, number: usize, due: Vec<Payload>, share: f64, spare: &Spare) -> Claimed {
+        if self.turn == 0 && !due.is_empty() {
+            if self.seen.room() == 0 {
+                self.seen = std::mem::take(&mut *lock(spare));
+            }
+            self.seen.reserve(&due, share);
+        }
+        self.early.insert(number, due);
+        let mut claimed = Claimed::default();
+        while let Some(due) = self.early.remove(&self.turn) {
+            self.turn += 1;
+            due.into_iter().for_each(|payload| self.seen.claim(payload, &mut claimed));
+        }
+        self.forget_if_over(spare);
+        claimed
+    }
+
+    /// Says that there are so many pieces.
+    pub fn end(&mut self, pieces: usize, spare: &Spare) {
+        self.pieces = Some(pieces);
+        self.forget_if_over(spare);
+    }
+
+    /// When the last piece has made its claims nobody asks for them again; their room goes to the tier's next resource.
+    fn forget_if_over(&mut self, spare: &Spare) {
+        if self.pieces == Some(self.turn) && self.seen.room() > 0 {
+            *lock(spare) = std::mem::take(&mut self.seen).emptied();
+        }
+    }
+}
+
+impl Seen {
+    fn claim(&mut self, payload: Payload, claimed: &mut Claimed) {
+        let half = payload.digest.prefix();
+        match payload.key.map(|key| self.by_key.insert(key, half)) {
+            None if !self.others.insert(payload.digest) => claimed.repeated += 1,
+            Some(Some(last)) if last == half => claimed.repeated += 1,
+            Some(Some(_)) => claimed.later.push(payload),
+            None | Some(None) => claimed.first.push(payload),
+        }
+    }
+
+    /// Makes room for all of which `due` is that share: growing by and by leaves holes.
+    fn reserve(&mut self, due: &[Payload], share: f64) {
+        let keys = due.iter().filter(|payload| payload.key.is_some()).count();
+        let room = |payloads: usize| (payloads as f64 / share) as usize;
+        self.by_key.reserve(room(keys));
+        self.others.reserve(room(due.len() - keys));
+    }
+
+    fn room(&self) -> usize {
+        self.by_key.capacity() + self.others.capacity()
+    }
+
+    /// With nothing inside.
+    fn emptied(mut self) -> Seen {
+        self.by_key.clear();
+        self.others.clear();
+        self
+    }
+}
+
+/// A panic elsewhere leaves the value whole: it is put there in one step.
+fn lock(spare: &Spare) -> MutexGuard<'_, Seen> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::source::Block;
+
+    fn due() -> Vec<Payload> {
+        let text = br#"{"a":1}"#;
+        let file = Path::new("students.jsonl").into();
+        let block = Block { resource: 0, file, first_line: 1, offset: 0, bytes: text.to_vec() };
+        vec![Payload::new(Arc::new(block), 1, 0..text.len(), Digest::of(text), None, false)]
+    }
+
+    #[test]
+    fn claims_are_forgotten_when_the_last_piece_has_made_its_own_whenever_it_is_known_to_be_the_last() {
+        let spare = Spare::default();
+        let mut claims = Claims::default();
+        assert_eq!(claims.make(1, due(), 0.5, &spare).first.len(), 0);
+        assert_eq!(claims.make(0, due(), 0.5, &spare).repeated, 1);
+        claims.end(3, &spare);
+        assert_eq!(claims.seen.others.len(), 1);
+        assert_eq!(claims.make(2, due(), 0.5, &spare).repeated, 1);
+        assert_eq!(claims.seen.room(), 0);
+        let room = lock(&spare).room();
+        assert!(room > 0);
+
+        let mut next = Claims::default();
+        assert_eq!(next.make(0, due(), 1.0, &spare).first.len(), 1, "the room is empty");
+        assert_eq!((next.seen.room(), lock(&spare).room()), (room, 0));
+        next.end(1, &spare);
+        assert_eq!((next.seen.room(), lock(&spare).room()), (0, room));
+    }
+}
