@@ -97,7 +97,7 @@ pub fn step(what: &str, folder: &Path) {
         "replay" => {
             let mut replayed = 0;
             journal::read(&System, &path, &mut |_, news| replayed += news.len()).expect("the journal");
-            assert_eq!(replayed, REPLAYED as usize);
+            assert!(replayed >= REPLAYED as usize);
         }
         _ => {}
     }
