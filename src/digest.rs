@@ -57,9 +57,12 @@ impl Digest {
     }
 }
 
+/// Puts the digests of the payloads of these numbers in their places.
+type Together = fn(&[&[u8]], &[usize], &mut [Digest]);
+
 /// [`together`] for payloads of one block, of two, and so on up to the sixteen of a chunk; longer ones are trees of chunks, in which BLAKE3
 /// finds work for all lanes by itself.
-const TOGETHER: [fn(&[&[u8]], &[usize], &mut [Digest]); 16] = [
+const TOGETHER: [Together; 16] = [
     together::<64>,
     together::<128>,
     together::<192>,

@@ -36,7 +36,10 @@
 //!
 //! # Where the design changed
 //!
-//! * A payload is recognised by BLAKE3, not by the SHA-256 that TLS links anyway: see [`digest`].
+//! * A payload is recognised by BLAKE3, not by the SHA-256 that TLS links anyway, and several are hashed at once: see [`digest`].
+//! * News is not handed to the calling thread: to wake it cost more than all that it did. Whoever fills the postbox enters what is inside
+//!   ([`postbox`]).
+//! * What a tier learns is in the journal alone and read back from there at its end, in memory it would be the larger part ([`state`]).
 //! * A block is not handed over payload by payload: workers sift whole blocks and only what is due is queued ([`pool`]). A rerun that skips
 //!   everything hands over nothing.
 //! * A known payload that was to be sent again and got no final answer is remembered as such ([`state::table::Entry::NO_ANSWER`]), so that

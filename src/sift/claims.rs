@@ -92,8 +92,10 @@ impl Seen {
 
     /// Makes room for all of which `due` is that share: growing by and by leaves holes.
     fn reserve(&mut self, due: &[Payload], share: f64) {
+        /// Never for more: of a file whose first lines are short the share is far too small.
+        const MOST: usize = 500_000;
         let keys = due.iter().filter(|payload| payload.key.is_some()).count();
-        let room = |payloads: usize| (payloads as f64 / share) as usize;
+        let room = |payloads: usize| ((payloads as f64 / share) as usize).min(MOST);
         self.by_key.reserve(room(keys));
         self.others.reserve(room(due.len() - keys));
     }
@@ -148,5 +150,12 @@ mod tests {
         assert_eq!((next.seen.room(), lock(&spare).room()), (room, 0));
         next.end(1, &spare);
         assert_eq!((next.seen.room(), lock(&spare).room()), (0, room));
+    }
+
+    #[test]
+    fn however_small_a_share_a_piece_seems_to_be_room_is_made_for_a_million_at_most() {
+        let mut claims = Claims::default();
+        claims.make(0, due(), 1e-12, &Spare::default());
+        assert!((500_000..1_000_000).contains(&claims.seen.room()), "{}", claims.seen.room());
     }
 }
