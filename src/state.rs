@@ -127,9 +127,9 @@ impl History {
         // Where not all could be written, what could be is to last.
         self.journal.sync()?;
         written?;
-        self.bring(Exit::GivenUp)?;
+        let brought = self.bring(Exit::GivenUp);
         self.tables.clear();
-        Ok(())
+        brought
     }
 
     /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time.
