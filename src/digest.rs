@@ -114,9 +114,27 @@ pub const CHECKSUM: usize = 8;
 
 /// By what a file or a part of it is known to be whole.
 pub fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
-    sum
+    let mut sum = Sum::default();
+    sum.add(bytes);
+    sum.end()
+}
+
+/// The [`checksum`] of what comes in pieces.
+#[derive(Default)]
+pub struct Sum(blake3::Hasher);
+
+impl Sum {
+    /// Adds the next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all pieces.
+    pub fn end(&self) -> [u8; CHECKSUM] {
+        let mut sum = [0; CHECKSUM];
+        sum.copy_from_slice(&self.0.finalize().as_bytes()[..CHECKSUM]);
+        sum
+    }
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ impl Load<'_> {
         let pieces = tier.pieces().inspect(|(number, piece)| {
             let resource = piece.resource();
             if let Some((before, pieces)) = before.replace((resource, number + 1)).filter(|last| last.0 != resource) {
-                knowledge.read(before, pieces);
+                knowledge.all_read(before, pieces);
             }
         });
         let sift = |(number, piece): (usize, Piece)| {

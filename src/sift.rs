@@ -74,7 +74,7 @@ impl<'a> Knowledge<'a> {
     }
 
     /// Says that all pieces of a resource are read, and how many there were.
-    pub fn read(&self, resource: usize, pieces: usize) {
+    pub fn all_read(&self, resource: usize, pieces: usize) {
         self.known[resource - self.first].claims().end(pieces, &self.spare);
     }
 }

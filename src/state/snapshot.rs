@@ -12,7 +12,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::table::Table;
-use crate::digest::{CHECKSUM, Digest};
+use crate::digest::{CHECKSUM, Digest, Sum};
 use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -45,9 +45,9 @@ pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Resul
 const ROWS: usize = 4_096;
 
 fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending) -> io::Result<()> {
-    let mut hasher = blake3::Hasher::new();
+    let mut sum = Sum::default();
     let mut put = |bytes: Vec<u8>| {
-        hasher.update(&bytes);
+        sum.add(&bytes);
         file.write(&bytes)
     };
     // Serialising numbers and text into a growing vector has no way to fail.
@@ -62,14 +62,14 @@ fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending)
     ats.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|at| at.to_le_bytes()).collect()))?;
     put(length(statuses.len() * 2))?;
     statuses.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|status| status.to_le_bytes()).collect()))?;
-    file.write(&hasher.finalize().as_bytes()[..CHECKSUM])
+    file.write(&sum.end())
 }
 
 /// The table in a file of so many bytes, or what is wrong with these, to be put behind the file's name. It is read in pieces, for a history
 /// of millions would else be in memory twice.
 pub fn decode(file: impl Read, bytes: u64, target: &str, resource: &str) -> io::Result<Result<Table, String>> {
     let Some(left) = bytes.checked_sub(CHECKSUM as u64) else { return Ok(Err("is cut short".into())) };
-    let mut body = Body { file: BufReader::with_capacity(PIECE, file), hasher: blake3::Hasher::new(), left };
+    let mut body = Body { file: BufReader::with_capacity(PIECE, file), sum: Sum::default(), left };
     match body.table(target, resource) {
         Ok(table) => Ok(Ok(table)),
         Err(Wrong::Unreadable(e)) => Err(e),
@@ -83,7 +83,7 @@ const PIECE: usize = 64 * 1024;
 /// What the checksum is of, and then the checksum.
 struct Body<R> {
     file: BufReader<R>,
-    hasher: blake3::Hasher,
+    sum: Sum,
     /// Bytes before the checksum that were not read yet.
     left: u64,
 }
@@ -115,7 +115,7 @@ impl<R: Read> Body<R> {
         let statuses = self.column(u16::from_le_bytes)?;
         let mut sum = [0; CHECKSUM];
         self.file.read_exact(&mut sum).map_err(Wrong::Unreadable)?;
-        if self.left > 0 || self.hasher.finalize().as_bytes()[..CHECKSUM] != sum {
+        if self.left > 0 || self.sum.end() != sum {
             return Err(Wrong::damaged("its checksum is wrong"));
         }
         if owner != [target.as_bytes(), resource.as_bytes()] {
@@ -161,7 +161,7 @@ impl<R: Read> Body<R> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| Wrong::Content("is cut short".into()))?;
         self.file.read_exact(bytes).map_err(Wrong::Unreadable)?;
-        self.hasher.update(bytes);
+        self.sum.add(bytes);
         Ok(())
     }
 }

@@ -30,11 +30,12 @@ pub fn run(which: &str, url: &str, data: &Path, workers: usize) -> bool {
             let agent = Agent::new_with_config(config.build());
             let bearer = format!("Bearer {}", token(url));
             post_all(
+                url,
                 data,
                 workers,
                 || (),
-                |(), resource, line| {
-                    let request = agent.post(format!("{url}/data/v3/ed-fi/{resource}"));
+                |(), target, line| {
+                    let request = agent.post(target);
                     let request = request.header("Authorization", &bearer).content_type("application/json");
                     let answer = request.send(line).expect("an answer");
                     answer.into_body().into_reader().read_to_end(&mut Vec::new()).expect("its body");
@@ -45,9 +46,10 @@ pub fn run(which: &str, url: &str, data: &Path, workers: usize) -> bool {
             let host = url.strip_prefix("http://").expect("http");
             let bearer = token(url);
             let connected = || (TcpStream::connect(host).expect("a connection"), [0; 4096]);
-            post_all(data, workers, connected, |(stream, answer), resource, line| {
+            post_all(host, data, workers, connected, |(stream, answer), target, line| {
+                let path = &target[host.len()..];
                 let mut request = format!(
-                    "POST /data/v3/ed-fi/{resource} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {bearer}\r\n\
+                    "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {bearer}\r\n\
                      content-type: application/json\r\ncontent-length: {}\r\n\r\n",
                     line.len()
                 )
@@ -71,19 +73,26 @@ fn token(url: &str) -> String {
     answer["access_token"].as_str().expect("a token").into()
 }
 
-/// Posts every line of every file in `data`, each thread with what `begin` gives it.
-fn post_all<T>(data: &Path, workers: usize, begin: impl Fn() -> T + Sync, post: impl Fn(&mut T, &str, &[u8]) + Sync) {
+/// Posts every line of every file in `data` to its resource at `host`, each thread with what `begin` gives it.
+fn post_all<T>(
+    host: &str,
+    data: &Path,
+    workers: usize,
+    begin: impl Fn() -> T + Sync,
+    post: impl Fn(&mut T, &str, &[u8]) + Sync,
+) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("threads");
     for file in fs::read_dir(data).expect("the data folder") {
         let file = file.expect("an entry").path();
         let resource = file.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        let target = format!("{host}/data/v3/ed-fi/{resource}");
         let text = fs::read(&file).expect("a data file");
         let lines: Vec<_> = text.trim_ascii_end().split(|&b| b == b'\n').collect();
         let next = AtomicUsize::new(0);
         pool.broadcast(|_| {
             let mut own = begin();
             while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
-                post(&mut own, resource, line);
+                post(&mut own, &target, line);
             }
         });
     }
