@@ -4,6 +4,7 @@
 //! One thread at a time touches a [`History`]; the workers of a tier share its tables, which do not change meanwhile. A kill at any
 //! moment loses at most outcomes that were not yet flushed; these payloads are sent again, which an upsert allows.
 
+mod growing;
 pub mod journal;
 pub mod resend;
 pub mod snapshot;
@@ -13,7 +14,7 @@ pub mod target;
 #[cfg(test)]
 mod attack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use crate::disk::{self, Disk};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
+use growing::Growing;
 use journal::{Journal, News};
 use table::{Entry, Table};
 use target::Lock;
@@ -134,47 +136,29 @@ impl History {
 
     /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time.
     fn bring(&mut self, exit: Exit) -> Result<()> {
-        let mut lengths: BTreeMap<String, usize> = BTreeMap::new();
-        self.journal.read(&*self.disk, &mut |resource, news| match lengths.get_mut(resource) {
-            Some(length) => *length += news.len(),
-            None => drop(lengths.insert(resource.into(), news.len())),
-        })?;
-        for group in groups(lengths) {
-            let mut group: BTreeMap<String, News> =
-                group.into_iter().map(|(resource, length)| (resource, Vec::with_capacity(length))).collect();
-            self.journal.read(&*self.disk, &mut |resource, news| {
-                group.get_mut(resource).into_iter().for_each(|all| all.extend_from_slice(&news));
-            })?;
-            for (resource, news) in group {
-                let Some(resource) = Resource::from_path(&resource) else { continue };
-                self.table(&resource)?;
-                let table = self.tables.remove(&resource).unwrap_or_default();
-                let table = Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()).with(news);
-                let path = target::snapshot(&self.folder, &resource);
-                snapshot::write(&*self.disk, &path, &self.target, &resource.to_string(), &table)
-                    .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
+        let mut names = BTreeSet::new();
+        self.journal.read(&*self.disk, &mut |name, _| {
+            if !names.contains(name) {
+                names.insert(name.to_string());
             }
+        })?;
+        let resources = names.into_iter().filter_map(|name| Some((Resource::from_path(&name)?, name)));
+        let resources: BTreeMap<_, _> = resources.map(|(resource, name)| (name, resource)).collect();
+        let mut tables = BTreeMap::new();
+        for (name, resource) in &resources {
+            self.table(resource)?;
+            let table = self.tables.remove(resource).unwrap_or_default();
+            tables.insert(name.clone(), Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()));
+        }
+        let mut growing = Growing::new(tables);
+        self.journal.read(&*self.disk, &mut |name, news| growing.add(name, news))?;
+        for (name, table) in growing.grown() {
+            let path = target::snapshot(&self.folder, &resources[&name]);
+            snapshot::write(&*self.disk, &path, &self.target, &name, &table)
+                .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
         }
         self.journal.clear().or_stop(exit, || "cannot empty the journal".into())
     }
-}
-
-/// Puts resources together whose news are few. The journal is read once for each group, and no more than one is in memory.
-fn groups(lengths: BTreeMap<String, usize>) -> Vec<Vec<(String, usize)>> {
-    const TOGETHER: usize = 50_000;
-    let mut groups: Vec<Vec<_>> = Vec::new();
-    let mut room = 0;
-    for (resource, length) in lengths {
-        match groups.last_mut().filter(|_| length <= room) {
-            Some(group) => group.push((resource, length)),
-            None => {
-                groups.push(vec![(resource, length)]);
-                room = TOGETHER;
-            }
-        }
-        room = room.saturating_sub(length);
-    }
-    groups
 }
 
 /// Where the snapshots of a target stand.
@@ -270,15 +254,6 @@ mod tests {
         assert_eq!(error.exit(), Exit::GivenUp);
         assert!(error.to_string().contains(&journal.display().to_string()), "{error}");
         std::fs::remove_dir_all(dir).unwrap();
-    }
-
-    #[test]
-    fn resources_with_few_news_are_brought_together_and_one_with_many_alone() {
-        let lengths = [("a", 1), ("b", 49_999), ("c", 1), ("d", 2_000_000), ("e", 1), ("f", 1)];
-        let groups = groups(lengths.into_iter().map(|(name, length)| (name.into(), length)).collect());
-        let names: Vec<String> =
-            groups.iter().map(|group| group.iter().map(|(name, _)| name.as_str()).collect()).collect();
-        assert_eq!(names, ["ab", "c", "d", "ef"]);
     }
 
     #[test]

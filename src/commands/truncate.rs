@@ -166,5 +166,5 @@ fn remember(deletion: &Deletion, memory: &mut Memory, desk: &Desk) -> Result<()>
 }
 
 fn digests(table: &Table) -> impl Iterator<Item = Digest> {
-    table.columns().0.iter().copied()
+    table.rows().iter().map(|(digest, _)| *digest)
 }

@@ -20,7 +20,7 @@ use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
-const HEAD: &[u8; 9] = b"LBJOURN\n\x01";
+const HEAD: &[u8; 9] = b"LBJOURN\n\x02";
 /// Length and checksum before each body.
 const FRAME_HEAD: usize = 12;
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! LBSTATE\n | version: 1 byte | body: postcard | checksum: first 8 bytes of BLAKE3 of all before
-//! body = target's URL, resource, and the table's columns as bytes, numbers little-endian
+//! body = target's URL, resource, and the table's rows as bytes
+//! row = digest: 16 bytes | when answered: 4 bytes | status: 2 bytes, numbers little-endian
 //! ```
 //!
 //! The version changes whenever the body does; an unknown one is an error, never a guess. Target and resource are in the file so that
@@ -11,14 +12,16 @@
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::table::Table;
+use super::table::{Entry, Table};
 use crate::digest::{CHECKSUM, Digest, Sum};
 use crate::disk::{self, Appending, Disk, Readers};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
 const MAGIC: &[u8; 8] = b"LBSTATE\n";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Bytes of a row.
+const ROW: usize = 22;
 
 /// Writes the table of a resource of a target in place of what was there.
 pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
@@ -41,7 +44,7 @@ pub fn read(disk: &dyn Disk, path: &Path, target: &str, resource: &str) -> Resul
     })
 }
 
-/// So many rows are written at a time, so that a history of millions is not in memory twice.
+/// So many rows are written and read at a time, so that a history of millions is not in memory twice.
 const ROWS: usize = 4_096;
 
 fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending) -> io::Result<()> {
@@ -55,14 +58,21 @@ fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending)
     let mut head = MAGIC.to_vec();
     head.push(VERSION);
     put(postcard::to_extend(&(target, resource), head).unwrap_or_default())?;
-    let (digests, ats, statuses) = table.columns();
-    put(length(digests.len() * 16))?;
-    digests.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|digest| digest.0).collect()))?;
-    put(length(ats.len() * 4))?;
-    ats.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|at| at.to_le_bytes()).collect()))?;
-    put(length(statuses.len() * 2))?;
-    statuses.chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(|status| status.to_le_bytes()).collect()))?;
+    put(length(table.len() * ROW))?;
+    table.rows().chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(row).collect()))?;
     file.write(&sum.end())
+}
+
+fn row((digest, entry): &(Digest, Entry)) -> [u8; ROW] {
+    let mut row = [0; ROW];
+    row[..16].copy_from_slice(&digest.0);
+    row[16..20].copy_from_slice(&entry.at.to_le_bytes());
+    row[20..].copy_from_slice(&entry.status.to_le_bytes());
+    row
+}
+
+fn of_row([digest @ .., a, b, c, d, e, f]: [u8; ROW]) -> (Digest, Entry) {
+    (Digest(digest), Entry { at: u32::from_le_bytes([a, b, c, d]), status: u16::from_le_bytes([e, f]) })
 }
 
 /// The table in a file of so many bytes, or what is wrong with these, to be put behind the file's name. It is read in pieces, for a history
@@ -110,9 +120,8 @@ impl<R: Read> Body<R> {
         if version != VERSION {
             return Err(Wrong::Content(format!("has version {version}, this program writes {VERSION}")));
         }
-        let owner = [self.column(u8::from_le_bytes)?, self.column(u8::from_le_bytes)?];
-        let (digests, ats) = (self.column(Digest)?, self.column(u32::from_le_bytes)?);
-        let statuses = self.column(u16::from_le_bytes)?;
+        let owner = [self.values(u8::from_le_bytes)?, self.values(u8::from_le_bytes)?];
+        let rows = self.values(of_row)?;
         let mut sum = [0; CHECKSUM];
         self.file.read_exact(&mut sum).map_err(Wrong::Unreadable)?;
         if self.left > 0 || self.sum.end() != sum {
@@ -122,25 +131,25 @@ impl<R: Read> Body<R> {
             let [target, resource] = owner.each_ref().map(|name| String::from_utf8_lossy(name));
             return Err(Wrong::Content(format!("belongs to {resource} of {target}")));
         }
-        Table::from_columns(digests, ats, statuses).ok_or_else(|| Wrong::damaged("its columns do not fit"))
+        Table::from_rows(rows).ok_or_else(|| Wrong::damaged("its rows are out of order"))
     }
 
     /// The next values of `N` bytes each, before which stands how many bytes they are.
-    fn column<T, const N: usize>(&mut self, value: fn([u8; N]) -> T) -> Result<Vec<T>, Wrong> {
+    fn values<T, const N: usize>(&mut self, value: fn([u8; N]) -> T) -> Result<Vec<T>, Wrong> {
         let bytes = self.number()?;
         if bytes > self.left || bytes % N as u64 > 0 {
             return Err(Wrong::damaged("a length is wrong"));
         }
-        let mut column = Vec::with_capacity(bytes as usize / N);
-        let mut piece = vec![0; PIECE.min(bytes as usize)];
         let mut left = bytes as usize;
+        let mut values = Vec::with_capacity(left / N);
+        let mut piece = vec![0; left.min(ROWS * N)];
         while left > 0 {
-            let piece = &mut piece[..PIECE.min(left)];
+            let piece = &mut piece[..left.min(ROWS * N)];
             self.fill(piece)?;
-            column.extend(piece.as_chunks().0.iter().map(|bytes| value(*bytes)));
+            values.extend(piece.as_chunks().0.iter().map(|bytes| value(*bytes)));
             left -= piece.len();
         }
-        Ok(column)
+        Ok(values)
     }
 
     /// The next number: seven bits in each byte, the lowest first, as long as the eighth is set (postcard's varint).
@@ -230,6 +239,13 @@ mod tests {
             changed[at] ^= 1;
             assert!(decode(&changed, "t", "r").is_err(), "changed at {at}");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_with_both_versions() {
+        let mut bytes = encode("t", "r", &table(1));
+        bytes[MAGIC.len()] = VERSION - 1;
+        assert_eq!(decode(&bytes, "t", "r").unwrap_err(), "has version 1, this program writes 2");
     }
 
     #[test]
