@@ -191,7 +191,7 @@ impl Load<'_> {
         });
         let sift = |(number, piece): (usize, Piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, self.resend);
-            (Some(News::Sifted(sifted)), due)
+            (Some(News::Sifted(sifted)), due.into_iter().flatten())
         };
         let send = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(self.send(payload));
         pool::run(self.pool, pieces, sift, send, |news| self.learn(news, desk, waiting)).map_err(bug)

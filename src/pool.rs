@@ -29,11 +29,11 @@ pub struct Panicked;
 ///
 /// `sift` turns a block into a piece of news, if there is any, and the payloads that are due; `send` sends one and hands in what became of
 /// it. `learn` gets the news, several pieces at once under load, on one thread at a time, and an empty list now and then when there is none.
-pub fn run<B, P: Send, N: Send>(
+pub fn run<B, D: IntoIterator<IntoIter: Send>, N: Send>(
     pool: &ThreadPool,
     blocks: impl Iterator<Item = B> + Send,
-    sift: impl Fn(B) -> (Option<N>, Vec<P>) + Sync,
-    send: impl Fn(P, &dyn Fn(N)) + Sync,
+    sift: impl Fn(B) -> (Option<N>, D) + Sync,
+    send: impl Fn(D::Item, &dyn Fn(N)) + Sync,
     learn: impl FnMut(Vec<N>) + Send,
 ) -> Result<(), Panicked> {
     let workers = pool.current_num_threads();
@@ -53,7 +53,7 @@ pub fn run<B, P: Send, N: Send>(
                                 let block = lock(blocks).next();
                                 match block.map(sift) {
                                     Some((piece, due)) => {
-                                        queue.sifted(due);
+                                        queue.sifted(due.into_iter());
                                         piece.into_iter().for_each(|piece| postbox.hand_in(piece));
                                     }
                                     None => queue.exhausted(),
@@ -81,13 +81,14 @@ enum Task<P> {
 }
 
 /// What is at hand for the workers.
-struct Queue<P> {
-    state: Mutex<State<P>>,
+struct Queue<D> {
+    state: Mutex<State<D>>,
     changed: Condvar,
 }
 
-struct State<P> {
-    due: VecDeque<P>,
+struct State<D> {
+    /// What is due, by the blocks in which it was found.
+    due: VecDeque<D>,
     /// So many workers wait for something to do. To wake nobody costs a call of the system too.
     waiting: usize,
     /// So many workers are sifting and may yet add to `due`.
@@ -97,21 +98,24 @@ struct State<P> {
     given_up: bool,
 }
 
-impl<P> Queue<P> {
-    fn new() -> Queue<P> {
+impl<D: Iterator> Queue<D> {
+    fn new() -> Queue<D> {
         let state = State { due: VecDeque::new(), waiting: 0, sifting: 0, exhausted: false, given_up: false };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// What a worker is to do next; waits while others may yet find something for it.
-    fn next(&self) -> Task<P> {
+    fn next(&self) -> Task<D::Item> {
         let mut state = lock(&self.state);
         loop {
             if state.given_up {
                 return Task::Done;
             }
-            if let Some(payload) = state.due.pop_front() {
-                return Task::Send(payload);
+            while let Some(first) = state.due.front_mut() {
+                if let Some(payload) = first.next() {
+                    return Task::Send(payload);
+                }
+                state.due.pop_front();
             }
             match (state.exhausted, state.sifting) {
                 (true, 0) => return Task::Done,
@@ -128,10 +132,10 @@ impl<P> Queue<P> {
         }
     }
 
-    fn sifted(&self, due: Vec<P>) {
+    fn sifted(&self, due: D) {
         let mut state = lock(&self.state);
         state.sifting -= 1;
-        state.due.extend(due);
+        state.due.push_back(due);
         self.tell(state);
     }
 
@@ -148,7 +152,7 @@ impl<P> Queue<P> {
         self.tell(state);
     }
 
-    fn tell(&self, state: MutexGuard<State<P>>) {
+    fn tell(&self, state: MutexGuard<State<D>>) {
         let anybody = state.waiting > 0;
         drop(state);
         if anybody {
@@ -176,8 +180,7 @@ mod tests {
     #[test]
     fn every_payload_of_every_block_is_sent_once() {
         let mut news = Vec::new();
-        run(&pool(8), 0..500, |b| (None, (b * 10..b * 10 + 10).collect()), |p, hand_in| hand_in(p), |n| news.extend(n))
-            .unwrap();
+        run(&pool(8), 0..500, |b| (None, b * 10..b * 10 + 10), |p, hand_in| hand_in(p), |n| news.extend(n)).unwrap();
         let mut sent: Vec<i32> = news;
         sent.sort();
         assert_eq!(sent, (0..5_000).collect::<Vec<_>>());
@@ -191,7 +194,7 @@ mod tests {
             together.wait();
             met.fetch_add(1, Ordering::Relaxed);
         };
-        run(&pool(4), std::iter::once(()), |()| (None, (0..8).collect()), send, |_| {}).unwrap();
+        run(&pool(4), std::iter::once(()), |()| (None, 0..8), send, |_| {}).unwrap();
         assert_eq!(met.into_inner(), 8);
     }
 
@@ -217,7 +220,7 @@ mod tests {
         let send = |_: usize, _: &dyn Fn(())| {
             sent.fetch_add(1, Ordering::SeqCst);
         };
-        run(&pool(4), blocks, |_| (None, (0..10).collect()), send, |_| {}).unwrap();
+        run(&pool(4), blocks, |_| (None, 0..10), send, |_| {}).unwrap();
         assert_eq!(sent.into_inner(), 10_000);
         assert!(most_ahead.into_inner() <= 2 * 4 * 10 + 4, "at most two blocks for each worker");
     }

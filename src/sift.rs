@@ -96,9 +96,9 @@ pub struct Sifted {
     pub later: Vec<Parked>,
 }
 
-/// Sifts what was read of one of the tier's resources, the piece of that number. What is due may stand in an earlier piece, which waited
-/// for this one to make its claims.
-pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
+/// Sifts what was read of one of the tier's resources, the piece of that number. What is due comes by pieces: others may have waited for this
+/// one to make its claims.
+pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Vec<Payload>>) {
     let known = &knowledge.known[piece.resource() - knowledge.first];
     let (mut sifted, due) = look(piece, known, rules);
     let share = sifted.bytes as f64 / known.bytes.max(sifted.bytes) as f64;
@@ -193,6 +193,11 @@ pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
+        let (sifted, due) = super::sift(number, piece, knowledge, rules);
+        (sifted, due.into_iter().flatten().collect())
+    }
 
     fn block(text: &str) -> Piece {
         let file = Path::new("students.jsonl").into();

@@ -44,7 +44,7 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
         let knowledge = Knowledge::new(tier.first, known);
         let look = |(number, piece)| {
             let (sifted, due) = sift(number, piece, &knowledge, &Resend::default());
-            (Some(News::Sifted(sifted)), due)
+            (Some(News::Sifted(sifted)), due.into_iter().flatten())
         };
         let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, &payload));
         let mut there = Vec::new();

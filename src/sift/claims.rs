@@ -38,8 +38,8 @@ pub struct Seen {
 /// What became of claims.
 #[derive(Default)]
 pub struct Claimed {
-    /// The first ones.
-    pub first: Vec<Payload>,
+    /// The first ones, of each piece that made its claims.
+    pub first: Vec<Vec<Payload>>,
     /// Those of the same natural key as an earlier one.
     pub later: Vec<Payload>,
     /// How many were the same as the last one before them.
@@ -59,7 +59,10 @@ impl Claims {
         let mut claimed = Claimed::default();
         while let Some(due) = self.early.remove(&self.turn) {
             self.turn += 1;
-            due.into_iter().for_each(|payload| self.seen.claim(payload, &mut claimed));
+            // In place, and not all together: several pieces are more than an allocator gives back.
+            let first = due.into_iter().filter_map(|payload| self.seen.claim(payload, &mut claimed));
+            let first = first.collect();
+            claimed.first.push(first);
         }
         self.forget_if_over(spare);
         claimed
@@ -80,14 +83,16 @@ impl Claims {
 }
 
 impl Seen {
-    fn claim(&mut self, payload: Payload, claimed: &mut Claimed) {
+    /// Gives back the payload if it is the first of its key.
+    fn claim(&mut self, payload: Payload, claimed: &mut Claimed) -> Option<Payload> {
         let half = payload.digest.prefix();
         match payload.key.map(|key| self.by_key.insert(key, half)) {
             None if !self.others.insert(payload.digest) => claimed.repeated += 1,
             Some(Some(last)) if last == half => claimed.repeated += 1,
             Some(Some(_)) => claimed.later.push(payload),
-            None | Some(None) => claimed.first.push(payload),
+            None | Some(None) => return Some(payload),
         }
+        None
     }
 
     /// Makes room for all of which `due` is that share: growing by and by leaves holes.
@@ -136,7 +141,7 @@ mod tests {
     fn claims_are_forgotten_when_the_last_piece_has_made_its_own_whenever_it_is_known_to_be_the_last() {
         let spare = Spare::default();
         let mut claims = Claims::default();
-        assert_eq!(claims.make(1, due(), 0.5, &spare).first.len(), 0);
+        assert!(claims.make(1, due(), 0.5, &spare).first.is_empty());
         assert_eq!(claims.make(0, due(), 0.5, &spare).repeated, 1);
         claims.end(3, &spare);
         assert_eq!(claims.seen.others.len(), 1);
@@ -146,7 +151,7 @@ mod tests {
         assert!(room > 0);
 
         let mut next = Claims::default();
-        assert_eq!(next.make(0, due(), 1.0, &spare).first.len(), 1, "the room is empty");
+        assert_eq!(next.make(0, due(), 1.0, &spare).first[0].len(), 1, "the room is empty");
         assert_eq!((next.seen.room(), lock(&spare).room()), (room, 0));
         next.end(1, &spare);
         assert_eq!((next.seen.room(), lock(&spare).room()), (0, room));

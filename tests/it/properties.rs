@@ -200,7 +200,7 @@ fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
             let (sifted, due) = sift(number, Piece::Lines(block), &knowledge, &rules);
             tally.counts.add(&sifted.counts);
             sifted.flaws.into_iter().for_each(|flaw| tally.add(flaw));
-            for payload in due {
+            for payload in due.into_iter().flatten() {
                 assert!(sent.insert(payload.bytes().to_vec()), "sent twice");
                 let reason = Reason { status: Some(409), message: "no".into() };
                 let verdicts = [
