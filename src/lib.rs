@@ -70,6 +70,7 @@ pub mod delete;
 pub mod digest;
 pub mod disk;
 pub mod door;
+pub mod edfi;
 pub mod error;
 pub mod exit;
 pub mod fetch;

@@ -15,6 +15,23 @@ pub struct Refusal {
     pub messages: Vec<String>,
 }
 
+/// What a refusal is about. It decides how the refusal counts, and when the payload is due again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalKind {
+    /// The payload itself: 400, 413, 415 of one payload. The same text will be refused again.
+    Payload,
+    /// What it refers to is missing, or the association through which the caller may see a person is.
+    Order,
+    /// The caller may not do this: claims, profile, wrong key.
+    Caller,
+    /// It met a race, a deadlock or a failure of the server. The same text may be accepted later.
+    Moment,
+    /// No Ed-Fi API gave this answer, but a firewall, a gateway or a sign-in page.
+    Site,
+    /// The whole resource is refused, whatever the payload.
+    Resource,
+}
+
 impl Refusal {
     /// The messages on one line.
     pub fn text(&self) -> String {
