@@ -38,6 +38,10 @@ impl Books {
         tally.counts.add(&sifted.counts);
         self.bytes_read += sifted.bytes;
         self.progress.settled += sifted.counts.settled();
+        for (place, refusal) in sifted.left_out {
+            let correlation_id = refusal.correlation_id.as_deref().map(Into::into);
+            tally.left_out.add(refusal.reason(), place, correlation_id);
+        }
         sifted.flaws.into_iter().for_each(|flaw| self.settled(flaw));
         let payloads: u64 = self.resources.iter().map(|(_, tally)| tally.counts.payloads()).sum();
         self.progress.estimate(payloads, self.bytes_read, self.bytes);

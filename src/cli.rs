@@ -69,8 +69,10 @@ pub struct Run {
     pub newer_than: Option<u64>,
     /// Send again what was last answered with one of these.
     pub resend_statuses: Vec<u16>,
-    /// Send again what was refused last time.
+    /// Send again what was refused last time, whatever the configuration says.
     pub failed: bool,
+    /// Leave out what was refused because of the payload itself.
+    pub skip_refused: bool,
     /// Forget cached metadata first.
     pub wipe: bool,
     /// Where the results go, as JSON.

@@ -274,7 +274,7 @@ fn resend(run: &Run, config: &Config) -> Resend {
         older_than: run.older_than,
         newer_than: run.newer_than,
         statuses: run.resend_statuses.clone(),
-        failed: run.failed || config.resend_failed,
+        skip_refused: run.skip_refused || !run.failed && !config.resend_failed,
     }
 }
 

@@ -99,7 +99,7 @@ pub struct Config {
     pub connection: Connection,
     /// Where refused payloads go; `None`: below the target's state.
     pub rejects_dir: Option<PathBuf>,
-    /// Send again what was refused last time.
+    /// Send again what was refused because of the payload itself.
     pub resend_failed: bool,
     /// The API's metadata as it was saved, in place of asking the API for it.
     pub metadata_file: Option<PathBuf>,

@@ -34,6 +34,7 @@ use crate::api::transport::http::Uri;
 use crate::config::Level;
 use crate::digest::Digest;
 use crate::door::Door;
+use crate::edfi::key::StrictKey;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress};
@@ -74,7 +75,7 @@ pub struct Doomed {
     /// By what the API knows it.
     pub id: Box<str>,
     /// The payload that asks for it, if one does.
-    pub payload: Option<(Place, Digest)>,
+    pub payload: Option<(Place, Digest, StrictKey)>,
 }
 
 /// A record that could not be deleted yet, and why.
@@ -130,12 +131,13 @@ enum News {
 impl Deletion<'_> {
     /// Deletes what can go of a tier, and returns what others refer to still.
     pub fn tier(&self, doomed: Vec<Doomed>, memory: &mut Memory, desk: &mut Desk) -> Result<Vec<Parked>> {
-        let mut payloads: BTreeMap<usize, Vec<Digest>> = BTreeMap::new();
-        for (doomed, digest) in doomed.iter().filter_map(|doomed| Some((doomed, doomed.payload.as_ref()?.1))) {
-            payloads.entry(doomed.resource).or_default().push(digest);
+        let mut payloads: BTreeMap<usize, Vec<(Digest, StrictKey)>> = BTreeMap::new();
+        for doomed in &doomed {
+            let payload = doomed.payload.as_ref().map(|(_, digest, key)| (*digest, *key));
+            payloads.entry(doomed.resource).or_default().extend(payload);
         }
-        for (number, digests) in payloads {
-            memory.doubt(number, &self.routes[number].resource, digests)?;
+        for (number, payloads) in payloads {
+            memory.doubt(number, &self.routes[number].resource, payloads)?;
         }
         // Before the first of them can go.
         memory.settle()?;
@@ -200,14 +202,14 @@ impl Deletion<'_> {
         }
         let Ok(url) = format!("{}/{}", route.url, doomed.id).parse::<Uri>() else {
             let message = format!("the id {} makes no URL", doomed.id);
-            return News::Settled(doomed, Fate::Refused(Reason { status: None, message }));
+            return News::Settled(doomed, Fate::Refused(Reason::own(message)));
         };
         let settled = match self.api.delete(&url) {
             Ok(sent) => sent.settled,
             Err(error) => {
                 self.stop_for(&error);
                 // It may have been sent before the API failed as a whole.
-                let reason = Reason { status: None, message: error.to_string() };
+                let reason = Reason::own(error.to_string());
                 return News::Settled(doomed, Fate::Unsent(reason));
             }
         };
@@ -219,7 +221,7 @@ impl Deletion<'_> {
                 match settled {
                     Settled::Accepted(_) => Fate::Deleted,
                     Settled::Refused(refusal) => Fate::Refused(refusal.reason()),
-                    Settled::NoAnswer { status, reason } => Fate::Unsent(Reason { status, message: reason }),
+                    Settled::NoAnswer { status, reason } => Fate::Unsent(Reason::of_answer(status, reason)),
                 }
             }
         };
@@ -232,9 +234,10 @@ impl Deletion<'_> {
                 News::Parked(waiting) => parked.push(waiting),
                 News::Settled(doomed, fate) => {
                     desk.progress.resource = self.routes[doomed.resource].resource.name().into();
-                    desk.enter(doomed.resource, &fate, doomed.payload.as_ref().map(|(place, _)| place));
-                    if let Some((_, digest)) = doomed.payload {
-                        memory.settled(doomed.resource, &self.routes[doomed.resource].resource, [digest], &fate);
+                    desk.enter(doomed.resource, &fate, doomed.payload.as_ref().map(|(place, ..)| place));
+                    if let Some((_, digest, key)) = doomed.payload {
+                        let resource = &self.routes[doomed.resource].resource;
+                        memory.settled(doomed.resource, resource, [(digest, key)], &fate);
                     }
                 }
             }

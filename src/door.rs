@@ -28,7 +28,7 @@ impl Door {
             Settled::Refused(refusal) if refusal.is_of_resource() => {
                 if self.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= KNOCKS {
                     let message = format!("not sent, for the API refuses this whole resource: {}", refusal.text());
-                    let _ = self.closed.set(Reason { status: Some(refusal.status), message });
+                    let _ = self.closed.set(Reason::of_answer(Some(refusal.status), message));
                 }
             }
             Settled::Accepted(_) | Settled::Refused(_) => self.refusals.store(0, Ordering::Relaxed),

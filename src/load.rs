@@ -21,23 +21,26 @@ use crate::chain::{self, Chain};
 use crate::clock;
 use crate::config::Level;
 use crate::digest::Digest;
+use crate::edfi::key::LooseKey;
 use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{Natural, NaturalKey};
+use crate::model::Natural;
 use crate::observer::Observer;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::plan::{Job, Plan, Tier};
 use crate::pool;
-use crate::rejects::{Letter, Rejects};
+use crate::rejects::{Letter, Origins, Rejects, Why};
 use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
 use crate::state::resend::Resend;
-use crate::state::table::Entry;
+use crate::state::journal;
+use crate::state::reasons::Said;
+use crate::state::table::{Entry, Standing};
 use crate::validate::findings::Invalid;
 
 /// What does not change during a load.
@@ -56,6 +59,8 @@ pub struct Load<'a> {
     pub resend: &'a Resend,
     /// Which payloads validation found wrong.
     pub invalid: &'a Invalid,
+    /// Whose mended copies the files hold.
+    pub origins: &'a Origins,
     /// Who sends.
     pub pool: &'a ThreadPool,
     /// Whether somebody wants it to stop.
@@ -100,12 +105,14 @@ struct Waiting {
     /// Payloads that are to be sent later.
     parked: Vec<Parked>,
     /// The natural keys of payloads without a final answer: what comes after these in the files must not be sent before them.
-    stuck: FxHashSet<(usize, NaturalKey)>,
+    stuck: FxHashSet<(usize, LooseKey)>,
 }
 
 /// What becomes known.
 enum News {
     Sifted(Sifted),
+    /// A payload of a resource that is about to be sent.
+    Doubted(usize, (Digest, Entry)),
     Settled(Outcome),
     Refused(Outcome, Option<Letter>),
     Parked(Parked),
@@ -171,7 +178,8 @@ impl Load<'_> {
 
     /// The first pass over a tier.
     fn tier(&self, tier: &Tier, desk: &mut Desk, waiting: &mut Waiting) -> Result<()> {
-        let resources: Vec<_> = tier.jobs.iter().map(|job| &job.turn.resource).collect();
+        let numbers = tier.first..tier.first + tier.jobs.len();
+        let resources: Vec<_> = numbers.map(|number| (self.routes[number].resource(), self.definition(number))).collect();
         let tables = desk.history.tables(&resources, self.pool)?;
         let natural = self.natural[tier.first..].iter().map(Option::as_ref);
         let known = tier
@@ -179,7 +187,7 @@ impl Load<'_> {
             .iter()
             .zip(tables)
             .zip(natural)
-            .map(|((job, table), natural)| Known::new(table, natural).of_bytes(job.bytes()).without(self.invalid));
+            .map(|((job, table), natural)| Known::new(table, natural).of_files(&job.files, job.bytes()).without(self.invalid));
         let knowledge = Knowledge::new(tier.first, known.collect());
         // Where the pieces of one resource end those of the next begin.
         let mut before = None;
@@ -194,14 +202,15 @@ impl Load<'_> {
             (Some(News::Sifted(sifted)), due.into_iter().flatten())
         };
         let send = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(self.send(payload));
-        pool::run(self.pool, pieces, sift, send, |news| self.learn(news, desk, waiting)).map_err(bug)
+        let learn = |news| self.learn(news, desk, waiting);
+        pool::run_with(self.pool, pieces, sift, send, News::is_urgent, learn).map_err(bug)
     }
 
     /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.
     fn passes(
         &self,
         parked: Vec<Parked>,
-        stuck: &FxHashSet<(usize, NaturalKey)>,
+        stuck: &FxHashSet<(usize, LooseKey)>,
         desk: &mut Desk,
     ) -> Result<Vec<Chain>> {
         let is_stuck = |parked: &Parked| parked.key().is_some_and(|key| stuck.contains(&(parked.resource(), key)));
@@ -217,11 +226,16 @@ impl Load<'_> {
             if ready.is_empty() {
                 break;
             }
+            let now = clock::unix_now() as u32;
+            let doubt = |parked: &Parked| Some(News::Doubted(parked.resource(), parked.doubt(now)?));
+            let doubts = ready.iter().filter_map(|chain| doubt(chain.front()?)).collect();
+            self.learn(doubts, desk, &mut Waiting::default());
             let before = desk.books.accepted();
             let mut again = Waiting::default();
             let learn = |news| self.learn(news, desk, &mut again);
             let send = |chain, hand_in: &dyn Fn(News)| self.send_chain(chain, hand_in);
-            pool::run(self.pool, ready.into_iter(), |chain| (None, vec![chain]), send, learn).map_err(bug)?;
+            let chain = |chain| (None, vec![chain]);
+            pool::run_with(self.pool, ready.into_iter(), chain, send, News::is_urgent, learn).map_err(bug)?;
             refused.extend(chain::chains(again.parked));
             if desk.books.accepted() > before {
                 let all = chains.into_iter().chain(std::mem::take(&mut refused)).flatten();
@@ -247,6 +261,9 @@ impl Load<'_> {
             if let Some(rest) = rest {
                 return chain.into_iter().for_each(|parked| hand_in(rest(parked)));
             }
+            // An acceptance ends all doubt of its record, and the next one begins another.
+            let next = chain.front().and_then(|next| Some((next.resource(), next.doubt(clock::unix_now() as u32)?)));
+            next.into_iter().for_each(|(resource, doubt)| hand_in(News::Doubted(resource, doubt)));
         }
     }
 
@@ -285,13 +302,14 @@ impl Load<'_> {
         match settled {
             Settled::Accepted(Reply { status, .. }) => News::Settled(payload.outcome(Verdict::Accepted { status })),
             Settled::NoAnswer { status, reason } => {
-                News::Settled(payload.outcome(Verdict::Unsent(Reason { status, message: reason })))
+                News::Settled(payload.outcome(Verdict::Unsent(Reason::of_answer(status, reason))))
             }
             Settled::Refused(refusal) if refusal.order_may_cure() => {
                 News::Parked(payload.park(refusal, self.natural[resource].as_ref()))
             }
             Settled::Refused(refusal) => {
-                News::Refused(payload.outcome(Verdict::Refused(refusal.reason())), Some(payload.letter(refusal)))
+                let (outcome, letter) = payload.refused(refusal);
+                News::Refused(outcome, Some(letter))
             }
         }
     }
@@ -308,12 +326,13 @@ impl Load<'_> {
                     desk.books.sifted(sifted);
                 }
                 News::Settled(outcome) | News::Refused(outcome, _) => {
-                    if let (Verdict::Unsent(_), Some(key)) = (&outcome.verdict, outcome.key) {
-                        waiting.stuck.insert((outcome.resource, key));
+                    if let (Verdict::Unsent(_), Some(keys)) = (&outcome.verdict, outcome.key) {
+                        waiting.stuck.insert((outcome.resource, keys.loose));
                     }
                     desk.books.settled(outcome);
                 }
                 News::Parked(payload) => waiting.parked.push(payload),
+                News::Doubted(..) => {}
             }
         }
         self.api.warnings().iter().for_each(|text| desk.observer.log(Level::Warning, text));
@@ -328,15 +347,35 @@ impl Load<'_> {
     /// Brings answers into the journal, and what is refused to the rejects.
     fn write_down(&self, news: &[News], desk: &mut Desk) -> Result<()> {
         let now = clock::unix_now() as u32;
-        let outcomes = news.iter().filter_map(|news| match news {
-            News::Settled(outcome) | News::Refused(outcome, _) => Some((outcome.resource, entry(outcome, now)?)),
-            News::Sifted(_) | News::Parked(_) => None,
-        });
-        let mut outcomes: Vec<_> = outcomes.collect();
-        outcomes.sort_by_key(|(resource, _)| *resource);
-        for batch in outcomes.chunk_by(|a, b| a.0 == b.0) {
-            let entries: Vec<_> = batch.iter().map(|(_, entry)| *entry).collect();
-            desk.history.record(self.routes[batch[0].0].resource(), &entries);
+        let mut entries: Vec<(usize, (Digest, Entry))> = Vec::new();
+        let mut said: Vec<(usize, (Digest, Said))> = Vec::new();
+        for news in news {
+            match news {
+                News::Sifted(sifted) => {
+                    let known = sifted.learned.iter().chain(&sifted.doubts);
+                    entries.extend(known.map(|entry| (sifted.resource, *entry)));
+                }
+                News::Doubted(resource, doubt) => entries.push((*resource, *doubt)),
+                News::Settled(outcome) | News::Refused(outcome, _) => {
+                    let Some(entry) = entry(outcome, now) else { continue };
+                    entries.push((outcome.resource, entry));
+                    entries.extend(self.settled(outcome, entry.1).map(|original| (outcome.resource, original)));
+                    if let News::Refused(_, Some(Letter { why: Why::Answer(refusal), .. })) = news {
+                        said.push((outcome.resource, (entry.0, Said::of(refusal))));
+                    }
+                }
+                News::Parked(_) => {}
+            }
+        }
+        // Stable: of one resource they stay in the order in which they became known.
+        entries.sort_by_key(|(resource, _)| *resource);
+        for batch in entries.chunk_by(|a, b| a.0 == b.0) {
+            let number = batch[0].0;
+            let of_this = said.extract_if(.., |(resource, _)| *resource == number);
+            let said = of_this.map(|(_, said)| said).collect();
+            let entries = batch.iter().map(|(_, entry)| *entry).collect();
+            let news = journal::News { definition: self.definition(number), entries, said };
+            desk.history.record(self.routes[number].resource(), &news);
         }
         desk.history.flush(Instant::now())?;
         let Some(rejects) = &mut desk.rejects else { return Ok(()) };
@@ -346,6 +385,18 @@ impl Load<'_> {
         Ok(())
     }
 
+    /// That the mended copy of a payload from a folder of rejects was accepted.
+    fn settled(&self, outcome: &Outcome, entry: Entry) -> Option<(Digest, Entry)> {
+        let original = self.origins.of(&outcome.place).filter(|original| Some(*original) != outcome.digest)?;
+        let accepted = entry.standing == Standing::Accepted;
+        accepted.then_some((original, Entry { standing: Standing::Settled, ..entry }))
+    }
+
+    /// The definition of a job's natural key; 0 if there is none.
+    fn definition(&self, number: usize) -> u64 {
+        self.natural[number].as_ref().map_or(0, Natural::fingerprint)
+    }
+
     fn stop_for(&self, error: &Error) {
         // Whatever stopped it first is the reason.
         let _ = self.stop.set(Stopped::for_error(error));
@@ -353,24 +404,34 @@ impl Load<'_> {
 }
 
 impl News {
+    /// Whether it must be in the journal before anything else is sent.
+    fn is_urgent(&self) -> bool {
+        match self {
+            News::Sifted(sifted) => !sifted.doubts.is_empty(),
+            News::Doubted(..) => true,
+            News::Settled(_) | News::Refused(..) | News::Parked(_) => false,
+        }
+    }
+
     fn letters(&self) -> &[Letter] {
         match self {
             News::Sifted(sifted) => &sifted.letters,
             News::Refused(_, letter) => letter.as_slice(),
-            News::Settled(_) | News::Parked(_) => &[],
+            News::Settled(_) | News::Parked(_) | News::Doubted(..) => &[],
         }
     }
 }
 
 /// What the state is to remember: final answers, and that a known payload is due because it was to be sent again and got none.
 fn entry(outcome: &Outcome, now: u32) -> Option<(Digest, Entry)> {
-    let status = match &outcome.verdict {
-        Verdict::Accepted { status } => *status,
-        Verdict::Refused(reason) => reason.status?,
-        Verdict::Unsent(_) | Verdict::Untried if outcome.known => Entry::NO_ANSWER,
+    let (status, standing) = match &outcome.verdict {
+        Verdict::Accepted { status } => (*status, Standing::Accepted),
+        Verdict::Refused(reason) => (reason.status?, Standing::Refused(reason.kind?)),
+        Verdict::Unsent(_) | Verdict::Untried if outcome.known => (0, Standing::NoAnswer),
         Verdict::Unsent(_) | Verdict::Untried | Verdict::Invalid => return None,
     };
-    Some((outcome.digest?, Entry { at: now, status }))
+    let key = outcome.key.map_or(Entry::NO_KEY, |keys| keys.strict);
+    Some((outcome.digest?, Entry { key, at: now, status, standing }))
 }
 
 fn bug(_: pool::Panicked) -> Error {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use fxhash::FxHashMap;
 
+use crate::api::refusal::RefusalKind;
 use crate::digest::Digest;
-use crate::model::NaturalKey;
+use crate::edfi::key::Keys;
 
 /// Where a payload stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,9 +29,11 @@ pub struct Outcome {
     /// By what it is recognised next time; `None` for a line that is no payload.
     pub digest: Option<Digest>,
     /// Its natural key, where that is known.
-    pub key: Option<NaturalKey>,
+    pub key: Option<Keys>,
     /// Whether history has an entry for it.
     pub known: bool,
+    /// By which the API's log knows the request that was refused.
+    pub correlation_id: Option<Box<str>>,
     /// How it ended.
     pub verdict: Verdict,
 }
@@ -54,12 +57,28 @@ pub enum Verdict {
 }
 
 /// Why a payload was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reason {
     /// The answer's status, where there was an answer.
     pub status: Option<u16>,
+    /// What the refusal is about, where the API refused.
+    pub kind: Option<RefusalKind>,
+    /// The answer's `type`, where it has one.
+    pub problem_type: Option<String>,
     /// What the API or lightbeam says of it.
     pub message: String,
+}
+
+impl Reason {
+    /// What lightbeam itself says.
+    pub fn own(message: impl Into<String>) -> Reason {
+        Reason { message: message.into(), ..Reason::default() }
+    }
+
+    /// What an answer that is no refusal says.
+    pub fn of_answer(status: Option<u16>, message: impl Into<String>) -> Reason {
+        Reason { status, message: message.into(), ..Reason::default() }
+    }
 }
 
 /// What became of the lines of one resource.
@@ -132,6 +151,46 @@ impl Counts {
 /// Where one reason was met: the lines of each file.
 pub type Places = BTreeMap<Arc<Path>, Vec<u64>>;
 
+/// Where one reason was met, and by which the API's log knows the first request that met it.
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    /// Where.
+    pub places: Places,
+    /// The correlation id of the first of them that has one.
+    pub correlation_id: Option<Box<str>>,
+}
+
+/// The failures of one resource, by reason.
+#[derive(Clone, Debug, Default)]
+pub struct Failures(FxHashMap<Reason, Failure>);
+
+impl Failures {
+    /// So many different reasons are kept for a resource; further ones are filed together by status and kind, so that memory stays
+    /// bounded where every message differs.
+    const REASONS: usize = 5_000;
+
+    /// Adds one.
+    pub fn add(&mut self, reason: Reason, place: Place, correlation_id: Option<Box<str>>) {
+        let reason = match self.0.len() < Failures::REASONS || self.0.contains_key(&reason) {
+            true => reason,
+            false => {
+                let message = "(further messages, not kept apart)".into();
+                Reason { status: reason.status, kind: reason.kind, problem_type: None, message }
+            }
+        };
+        let failure = self.0.entry(reason).or_default();
+        failure.places.entry(place.file).or_default().push(place.line);
+        if failure.correlation_id.is_none() {
+            failure.correlation_id = correlation_id;
+        }
+    }
+
+    /// The reasons, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Reason, &Failure)> {
+        self.0.iter()
+    }
+}
+
 /// The counts of one resource, its answers by status, and its failures by reason and place.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -139,15 +198,13 @@ pub struct Tally {
     pub counts: Counts,
     /// How often each 2xx came.
     pub accepted: BTreeMap<u16, u64>,
-    /// The failures, by reason.
-    pub failures: FxHashMap<Reason, Places>,
+    /// What did not arrive, and why.
+    pub failures: Failures,
+    /// What was left out because it was refused in an earlier run, and why it was.
+    pub left_out: Failures,
 }
 
 impl Tally {
-    /// So many different reasons are kept for a resource; further ones are filed together by status, so that memory stays bounded where
-    /// every message differs.
-    const REASONS: usize = 5_000;
-
     /// Counts an outcome.
     pub fn add(&mut self, outcome: Outcome) {
         let reason = match outcome.verdict {
@@ -177,11 +234,7 @@ impl Tally {
                 return;
             }
         };
-        let reason = match self.failures.len() < Tally::REASONS || self.failures.contains_key(&reason) {
-            true => reason,
-            false => Reason { status: reason.status, message: "(further messages, not kept apart)".into() },
-        };
-        self.failures.entry(reason).or_default().entry(outcome.place.file).or_default().push(outcome.place.line);
+        self.failures.add(reason, outcome.place, outcome.correlation_id);
     }
 }
 
@@ -191,11 +244,11 @@ mod tests {
 
     fn outcome(line: u64, verdict: Verdict) -> Outcome {
         let place = Place { file: Path::new("students.jsonl").into(), line };
-        Outcome { resource: 0, place, digest: None, key: None, known: false, verdict }
+        Outcome { resource: 0, place, digest: None, key: None, known: false, correlation_id: None, verdict }
     }
 
     fn reason(message: &str) -> Reason {
-        Reason { status: Some(400), message: message.into() }
+        Reason::of_answer(Some(400), message)
     }
 
     #[test]
@@ -209,7 +262,8 @@ mod tests {
         tally.add(outcome(5, Verdict::Refused(reason("too long"))));
         assert_eq!((tally.counts.created, tally.counts.updated, tally.counts.refused), (1, 1, 2));
         assert!(tally.counts.balances());
-        assert_eq!(tally.failures[&reason("too long")].values().next(), Some(&vec![3, 5]));
+        let lines = tally.failures.iter().map(|(of, failure)| (of, failure.places.values().flatten().collect::<Vec<_>>()));
+        assert_eq!(lines.collect::<Vec<_>>(), [(&reason("too long"), vec![&3, &5])]);
         tally.add(outcome(6, Verdict::Accepted { status: 200 }));
         assert!(!tally.counts.balances(), "an outcome without a line must show");
     }
@@ -220,7 +274,8 @@ mod tests {
         for line in 0..6_000 {
             tally.add(outcome(line, Verdict::Refused(reason(&format!("no {line}")))));
         }
-        assert_eq!(tally.failures.len(), Tally::REASONS + 1);
-        assert_eq!(tally.failures.values().flat_map(|p| p.values()).map(Vec::len).sum::<usize>(), 6_000);
+        assert_eq!(tally.failures.iter().count(), Failures::REASONS + 1);
+        let lines = tally.failures.iter().flat_map(|(_, failure)| failure.places.values()).map(Vec::len);
+        assert_eq!(lines.sum::<usize>(), 6_000);
     }
 }

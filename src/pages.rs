@@ -153,5 +153,5 @@ impl Pages<'_> {
 
 /// An answer that no Ed-Fi API gives.
 pub fn unusual(message: &str) -> Reason {
-    Reason { status: None, message: message.into() }
+    Reason::own(message)
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use crate::api::refusal::Refusal;
 use crate::digest::Digest;
-use crate::model::{Natural, NaturalKey};
+use crate::edfi::key::{Keys, LooseKey};
+use crate::model::Natural;
 use crate::outcome::{Outcome, Place, Reason, Verdict};
 use crate::rejects::{Letter, Why};
 use crate::source::Block;
+use crate::state::table::{Entry, Standing};
 
 /// A payload that is due.
 #[derive(Debug)]
@@ -21,9 +23,9 @@ pub struct Payload {
     /// By what it is recognised.
     pub digest: Digest,
     /// Its natural key, where that is known.
-    pub key: Option<NaturalKey>,
-    /// Whether history has an entry for it.
-    known: bool,
+    pub key: Option<Keys>,
+    /// How it stands from earlier runs, if it is known.
+    pub known: Option<Standing>,
     line: u64,
     block: Arc<Block>,
     range: Range<usize>,
@@ -36,8 +38,8 @@ impl Payload {
         line: u64,
         range: Range<usize>,
         digest: Digest,
-        key: Option<NaturalKey>,
-        known: bool,
+        key: Option<Keys>,
+        known: Option<Standing>,
     ) -> Payload {
         Payload { resource: block.resource, digest, key, known, line, block, range }
     }
@@ -50,14 +52,15 @@ impl Payload {
     /// What became of it.
     pub fn outcome(&self, verdict: Verdict) -> Outcome {
         let place = Place { file: self.block.file.clone(), line: self.line };
-        let (resource, digest, key, known) = (self.resource, Some(self.digest), self.key, self.known);
-        Outcome { resource, place, digest, key, known, verdict }
+        let (resource, digest, key, known) = (self.resource, Some(self.digest), self.key, self.known.is_some());
+        Outcome { resource, place, digest, key, known, correlation_id: None, verdict }
     }
 
-    /// The letter that tells of its refusal.
-    pub fn letter(&self, refusal: Refusal) -> Letter {
-        let place = Place { file: self.block.file.clone(), line: self.line };
-        Letter { resource: self.resource, place, bytes: self.bytes().to_vec(), why: Why::Answer(refusal) }
+    /// What became of it when the API refused it, and the letter that tells of that.
+    pub fn refused(&self, refusal: Refusal) -> (Outcome, Letter) {
+        let outcome = refused(self.outcome(Verdict::Untried), &refusal);
+        let (place, bytes) = (outcome.place.clone(), self.bytes().to_vec());
+        (outcome, Letter { resource: self.resource, place, bytes, why: Why::Answer(refusal) })
     }
 
     /// By what the API's log knows it, given the run's and the resource's name: run, resource, file and line, in characters that any log
@@ -78,8 +81,8 @@ impl Payload {
     pub fn wait(self, natural: Option<&Natural>) -> Parked {
         let offset = self.block.offset + self.range.start as u64;
         let refers_to = natural.map(|natural| natural.of_its_own_resource(self.bytes())).unwrap_or_default();
-        let outcome = self.outcome(Verdict::Untried);
-        Parked { offset, length: self.range.len(), refusal: None, refers_to, outcome }
+        let (known, outcome) = (self.known, self.outcome(Verdict::Untried));
+        Parked { offset, length: self.range.len(), refusal: None, refers_to, known, outcome }
     }
 }
 
@@ -91,7 +94,9 @@ pub struct Parked {
     /// The last answer, if it was sent already.
     refusal: Option<Refusal>,
     /// The natural keys of the items of its own resource that it refers to.
-    refers_to: Vec<NaturalKey>,
+    refers_to: Vec<LooseKey>,
+    /// How it stands from earlier runs, if it is known.
+    known: Option<Standing>,
     /// Its place, with no verdict yet.
     outcome: Outcome,
 }
@@ -108,12 +113,12 @@ impl Parked {
     }
 
     /// Its natural key, where that is known.
-    pub fn key(&self) -> Option<NaturalKey> {
-        self.outcome.key
+    pub fn key(&self) -> Option<LooseKey> {
+        self.outcome.key.map(|keys| keys.loose)
     }
 
     /// The natural keys of the items of its own resource that it refers to.
-    pub fn refers_to(&self) -> &[NaturalKey] {
+    pub fn refers_to(&self) -> &[LooseKey] {
         &self.refers_to
     }
 
@@ -128,7 +133,13 @@ impl Parked {
     pub fn outrun(self) -> Outcome {
         let message = "not sent: an earlier payload of the same natural key has no final answer".to_string();
         let status = self.refusal.map(|refusal| refusal.status);
-        Outcome { verdict: Verdict::Unsent(Reason { status, message }), ..self.outcome }
+        Outcome { verdict: Verdict::Unsent(Reason::of_answer(status, message)), ..self.outcome }
+    }
+
+    /// That it is about to be sent, if its record is known.
+    pub fn doubt(&self, now: u32) -> Option<(Digest, Entry)> {
+        let entry = Entry { key: self.outcome.key?.strict, at: now, status: 0, standing: Standing::NoAnswer };
+        Some((self.outcome.digest?, entry))
     }
 
     /// What it ends as when no further try helps, and the letter that tells of it if it can be read again.
@@ -141,18 +152,18 @@ impl Parked {
             bytes,
             why: Why::Answer(refusal.clone()),
         });
-        (Outcome { verdict: Verdict::Refused(refusal.reason()), ..self.outcome }, letter)
+        (refused(self.outcome, &refusal), letter)
     }
 
     /// The payload, read from its file again; what it ends as if it does not stand there any more.
     pub fn fetch(self) -> Result<Payload, Outcome> {
-        let Outcome { resource, digest, key, known, .. } = self.outcome;
+        let Outcome { resource, digest, key, .. } = self.outcome;
         let Place { file, line } = &self.outcome.place;
         match (read(file, self.offset, self.length), digest) {
             (Ok(bytes), Some(digest)) if Digest::of(&bytes) == digest => {
                 let range = 0..bytes.len();
                 let block = Block { resource, file: file.clone(), first_line: *line, offset: self.offset, bytes };
-                Ok(Payload::new(Arc::new(block), *line, range, digest, key, known))
+                Ok(Payload::new(Arc::new(block), *line, range, digest, key, self.known))
             }
             (changed, _) => {
                 let why = changed
@@ -162,10 +173,15 @@ impl Parked {
                     Some(reason) => (reason.status, format!("{}; not sent a second time: {why}", reason.message)),
                     None => (None, format!("not sent: {why}")),
                 };
-                Err(Outcome { verdict: Verdict::Unsent(Reason { status, message }), ..self.outcome })
+                Err(Outcome { verdict: Verdict::Unsent(Reason::of_answer(status, message)), ..self.outcome })
             }
         }
     }
+}
+
+fn refused(outcome: Outcome, refusal: &Refusal) -> Outcome {
+    let correlation_id = refusal.correlation_id.as_deref().map(Into::into);
+    Outcome { verdict: Verdict::Refused(refusal.reason()), correlation_id, ..outcome }
 }
 
 fn read(file: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -192,7 +208,7 @@ mod tests {
             offset: 10,
             bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
         };
-        let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), None, true);
+        let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), None, Some(Standing::NoAnswer));
         payload.park(refusal(), None)
     }
 
@@ -200,7 +216,7 @@ mod tests {
     fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
         let file = Path::new("data/Schüler 1.jsonl").into();
         let block = Block { resource: 0, file, first_line: 1, offset: 0, bytes: b"{}".to_vec() };
-        let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, false);
+        let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, None);
         assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }
 

@@ -36,11 +36,24 @@ pub fn run<B, D: IntoIterator<IntoIter: Send>, N: Send>(
     send: impl Fn(D::Item, &dyn Fn(N)) + Sync,
     learn: impl FnMut(Vec<N>) + Send,
 ) -> Result<(), Panicked> {
+    run_with(pool, blocks, sift, send, |_| false, learn)
+}
+
+/// As [`run`]. News that `is_urgent` is entered before the worker that hands it in goes on: what sifting tells, before anything is sent of what
+/// it found due.
+pub fn run_with<B, D: IntoIterator<IntoIter: Send>, N: Send>(
+    pool: &ThreadPool,
+    blocks: impl Iterator<Item = B> + Send,
+    sift: impl Fn(B) -> (Option<N>, D) + Sync,
+    send: impl Fn(D::Item, &dyn Fn(N)) + Sync,
+    is_urgent: fn(&N) -> bool,
+    learn: impl FnMut(Vec<N>) + Send,
+) -> Result<(), Panicked> {
     let workers = pool.current_num_threads();
     let blocks = Mutex::new(blocks);
     let queue = Queue::new();
     let (blocks, queue, sift, send) = (&blocks, &queue, &sift, &send);
-    let postbox = &Postbox::new(workers, learn);
+    let postbox = &Postbox::new(workers, is_urgent, learn);
     pool.in_place_scope(|scope| {
         for _ in 0..workers {
             scope.spawn(move |_| {
@@ -53,8 +66,8 @@ pub fn run<B, D: IntoIterator<IntoIter: Send>, N: Send>(
                                 let block = lock(blocks).next();
                                 match block.map(sift) {
                                     Some((piece, due)) => {
-                                        queue.sifted(due.into_iter());
                                         piece.into_iter().for_each(|piece| postbox.hand_in(piece));
+                                        queue.sifted(due.into_iter());
                                     }
                                     None => queue.exhausted(),
                                 }

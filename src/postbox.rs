@@ -20,6 +20,8 @@ pub struct Postbox<N, L> {
     changed: Condvar,
     learn: Mutex<L>,
     size: usize,
+    /// What must be entered before whoever hands it in goes on.
+    is_urgent: fn(&N) -> bool,
 }
 
 struct Inside<N> {
@@ -33,15 +35,16 @@ struct Inside<N> {
 }
 
 impl<N, L: FnMut(Vec<N>)> Postbox<N, L> {
-    /// For so many workers.
-    pub fn new(workers: usize, learn: L) -> Postbox<N, L> {
+    /// For so many workers. `is_urgent` tells what must be entered before whoever hands it in goes on.
+    pub fn new(workers: usize, is_urgent: fn(&N) -> bool, learn: L) -> Postbox<N, L> {
         let size = (workers / 2).max(1);
         let inside = Inside { news: Vec::new(), workers, fresh: false, idle: false };
-        Postbox { inside: Mutex::new(inside), changed: Condvar::new(), learn: Mutex::new(learn), size }
+        Postbox { inside: Mutex::new(inside), changed: Condvar::new(), learn: Mutex::new(learn), size, is_urgent }
     }
 
-    /// Hands in a piece, and has all that is inside entered if that is enough.
+    /// Hands in a piece, and has all that is inside entered if that is enough, or if it is urgent.
     pub fn hand_in(&self, piece: N) {
+        let is_urgent = (self.is_urgent)(&piece);
         let mut inside = lock(&self.inside);
         inside.news.push(piece);
         inside.fresh = true;
@@ -50,7 +53,7 @@ impl<N, L: FnMut(Vec<N>)> Postbox<N, L> {
         }
         let full = inside.news.len() >= self.size;
         drop(inside);
-        if full {
+        if full || is_urgent {
             self.enter();
         }
     }
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn everything_that_is_handed_in_is_entered_in_order_and_then_the_watch_ends() {
         let mut entered = Vec::new();
-        let postbox = Postbox::new(1, |news: Vec<i32>| entered.extend(news));
+        let postbox = Postbox::new(1, |_| false, |news: Vec<i32>| entered.extend(news));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 (0..1_000).for_each(|i| postbox.hand_in(i));
@@ -119,7 +122,7 @@ mod tests {
     #[test]
     fn what_does_not_fill_it_is_entered_while_workers_are_still_there() {
         let (told, hear) = std::sync::mpsc::channel();
-        let postbox = Postbox::new(8, |news: Vec<i32>| news.into_iter().for_each(|piece| told.send(piece).unwrap()));
+        let postbox = Postbox::new(8, |_| false, |news: Vec<i32>| news.into_iter().for_each(|piece| told.send(piece).unwrap()));
         std::thread::scope(|scope| {
             let postbox = &postbox;
             scope.spawn(move || {
@@ -137,7 +140,7 @@ mod tests {
     fn what_is_unwritten_is_always_fewer_than_three_pieces_for_each_worker() {
         let handed_in = AtomicUsize::new(0);
         let (mut entered, mut most) = (0, 0);
-        let postbox = Postbox::new(8, |news: Vec<()>| {
+        let postbox = Postbox::new(8, |_| false, |news: Vec<()>| {
             most = most.max(handed_in.load(Ordering::SeqCst) - entered);
             entered += news.len();
         });

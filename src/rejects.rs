@@ -1,17 +1,23 @@
 //! Dead letters: what is refused, byte for byte, to be mended and sent again.
 //!
 //! For each resource `{resource}.jsonl` holds the payloads and `{resource}.reasons.jsonl`, line for line, why: file, line, status, problem
-//! type, messages, correlation id. After a run the files hold whatever of the input stands refused, in this run or an earlier one; they
-//! replace those of the run before, atomically.
+//! type, messages, correlation id, and the digest of the payload. After a run the files hold whatever of the input stands refused, in this
+//! run or an earlier one; they replace those of the run before, atomically. A file that somebody edited meanwhile is kept.
+
+mod origins;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Zoned;
 use serde_json::json;
 
+pub use origins::Origins;
+
 use crate::api::refusal::Refusal;
+use crate::digest::Digest;
 use crate::disk::{self, System};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
@@ -42,8 +48,6 @@ pub enum Why {
     Flaw(String),
     /// Validation found all this.
     Invalid(Vec<String>),
-    /// The API refused it in an earlier run, with this status.
-    Earlier(u16),
 }
 
 /// Where dead letters go.
@@ -82,10 +86,26 @@ impl Rejects {
             .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {folder}"))
     }
 
-    /// Puts the files of these resources, all of the run's, in place of those of the run before.
-    pub fn close<'n>(mut self, resources: impl IntoIterator<Item = &'n str>) -> Result<()> {
+    /// Puts the files of these resources, all of the run's, in place of those of the run before. Returns what became of those that somebody edited.
+    pub fn close<'n>(mut self, resources: impl IntoIterator<Item = &'n str>) -> Result<Vec<String>> {
+        let mut kept = Vec::new();
+        let aside = self.folder.join(format!("edited-{}", Zoned::now().strftime("%Y%m%dT%H%M%S")));
         for resource in resources {
             let draft = self.drafts.remove(resource);
+            let current = self.folder.join(format!("{resource}.jsonl"));
+            if origins::is_edited(&current) {
+                if draft.is_none() {
+                    kept.push(format!("{} was edited, so it is left as it is; nothing replaces it", current.display()));
+                    continue;
+                }
+                self.put_aside(resource, &aside)?;
+                kept.push(format!(
+                    "{} was edited, so it is kept in {}; to send it: lightbeam send --data-dir {}",
+                    current.display(),
+                    aside.display(),
+                    aside.display()
+                ));
+            }
             for (ending, file) in match draft {
                 Some(draft) => [(".jsonl", Some(draft.payloads)), (REASONS, Some(draft.reasons))],
                 None => [(".jsonl", None), (REASONS, None)],
@@ -100,6 +120,18 @@ impl Rejects {
                 };
                 done.or_stop(Exit::GivenUp, || format!("cannot replace the rejects in {}", path.display()))?;
             }
+        }
+        Ok(kept)
+    }
+
+    /// Moves the files of a resource, with their reasons, to another folder.
+    fn put_aside(&self, resource: &str, to: &Path) -> Result<()> {
+        for ending in [".jsonl", REASONS] {
+            let (from, to) = (self.folder.join(format!("{resource}{ending}")), to.join(format!("{resource}{ending}")));
+            let folder = to.parent().unwrap_or(Path::new(""));
+            disk::make_folders(&System, folder)
+                .and_then(|()| fs::rename(&from, &to))
+                .or_stop(Exit::GivenUp, || format!("cannot move {} to {}", from.display(), to.display()))?;
         }
         Ok(())
     }
@@ -137,19 +169,20 @@ pub fn same_folder(a: &Path, b: &Path) -> bool {
 
 impl Letter {
     fn reason(&self) -> serde_json::Value {
-        let (status, problem_type, messages, correlation_id) = match &self.why {
-            Why::Answer(r) => (Some(r.status), r.problem_type.clone(), r.messages.clone(), r.correlation_id.clone()),
-            Why::Flaw(message) => (None, None, vec![message.clone()], None),
-            Why::Invalid(messages) => (None, None, messages.clone(), None),
-            Why::Earlier(status) => (Some(*status), None, vec!["refused in an earlier run".into()], None),
+        let (answer, messages) = match &self.why {
+            Why::Answer(refusal) => (Some(refusal), refusal.messages.clone()),
+            Why::Flaw(message) => (None, vec![message.clone()]),
+            Why::Invalid(messages) => (None, messages.clone()),
         };
         json!({
             "file": self.place.file.display().to_string(),
             "line": self.place.line,
-            "status_code": status,
-            "type": problem_type,
+            "status_code": answer.map(|refusal| refusal.status),
+            "kind": answer.map(|refusal| refusal.kind().name()),
+            "type": answer.and_then(|refusal| refusal.problem_type.as_deref()),
             "messages": messages,
-            "correlation_id": correlation_id,
+            "correlation_id": answer.and_then(|refusal| refusal.correlation_id.as_deref()),
+            "digest": Digest::of(&self.bytes).to_string(),
         })
     }
 }
@@ -190,7 +223,7 @@ mod tests {
         );
         Rejects::into(folder.clone()).close(["schools"]).unwrap();
         let mut abandoned = Rejects::into(folder.clone());
-        abandoned.add("students", &letter(1, Why::Earlier(400))).unwrap();
+        abandoned.add("students", &letter(1, Why::Answer(Refusal::earlier(400)))).unwrap();
         drop(abandoned);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "a run that broke off leaves everything as it was");
         assert!(folder.join("students.jsonl").exists(), "a resource that was not part of the run keeps its letters");

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::outcome::{Counts, Places, Reason, Tally};
+use crate::api::refusal::RefusalKind;
+use crate::outcome::{Counts, Failure, Failures, Places, Reason, Tally};
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
 use crate::text;
@@ -60,13 +61,19 @@ impl Summary {
             Some(stopped) => stopped.exit,
             None if total.unsent > 0 => Exit::GivenUp,
             None if total.refused > 0 && accepted + total.skipped + total.skipped_refused == 0 => Exit::AllFailed,
-            None if total.refused + total.skipped_refused > 0 => match partial_ok {
+            None if total.refused + total.skipped_refused > 0 => match partial_ok && !self.has_moment() {
                 true => Exit::Ok,
                 false => Exit::SomeFailed,
             },
             None if total.skipped > 0 && accepted == 0 => Exit::AllSkipped,
             None => Exit::Ok,
         }
+    }
+
+    /// Whether something was refused that the API may accept at another moment: then the data is not what is wrong.
+    fn has_moment(&self) -> bool {
+        let of_moment = |(reason, _): (&Reason, &Failure)| reason.kind == Some(RefusalKind::Moment);
+        self.resources.iter().any(|(_, tally)| tally.failures.iter().any(of_moment))
     }
 
     /// What people read at the end, within 80 columns.
@@ -114,16 +121,15 @@ impl Summary {
     }
 
     fn reasons(&self) -> String {
-        let of = |(resource, tally): &'_ (Resource, Tally)| {
-            let reason = |(reason, places): (&Reason, &Places)| Trouble {
-                resource: resource.clone(),
-                reason: reason.clone(),
-                count: occurrences(places),
-                first: first(places).map(|(file, line)| (file.into(), line)),
-            };
-            tally.failures.iter().map(reason).collect::<Vec<_>>()
+        let troubles = |of: fn(&Tally) -> &Failures| {
+            let mut all = Vec::new();
+            for (resource, tally) in &self.resources {
+                all.extend(of(tally).iter().map(|failure| trouble(resource, failure)));
+            }
+            all
         };
-        reasons("Why payloads did not arrive", self.resources.iter().flat_map(of).collect())
+        reasons("Why payloads did not arrive", troubles(|tally| &tally.failures))
+            + &reasons("Why payloads were refused in an earlier run", troubles(|tally| &tally.left_out))
     }
 
     fn closing_lines(&self) -> Vec<String> {
@@ -132,7 +138,7 @@ impl Summary {
         let mut lines = Vec::new();
         if total.skipped_refused > 0 {
             lines.push(format!(
-                "* {} refused in an earlier run and not sent again; --failed sends them.",
+                "* {} refused in an earlier run because of the payload itself, and left out; --failed sends them.",
                 text::counted(total.skipped_refused, "payload")
             ));
         }
@@ -189,32 +195,37 @@ impl Summary {
 fn resource_json(resource: &Resource, tally: &Tally) -> Value {
     let successes: Vec<_> =
         tally.accepted.iter().map(|(status, count)| json!({ "status_code": status, "count": count })).collect();
-    let mut failures: Vec<(&Path, &Reason, Vec<u64>)> = Vec::new();
-    for (reason, places) in &tally.failures {
-        failures.extend(places.iter().map(|(file, lines)| {
-            let mut lines = lines.clone();
-            lines.sort_unstable();
-            (file.as_ref(), reason, lines)
-        }));
-    }
-    failures.sort();
-    let failures: Vec<_> = failures
-        .into_iter()
-        .map(|(file, reason, lines)| {
-            json!({
-                "status_code": reason.status,
-                "message": reason.message,
-                "file": file.display().to_string(),
-                "count": lines.len(),
-                "line_numbers": lines,
-            })
-        })
-        .collect();
     let mut value = counts_json(&tally.counts);
     value.insert("namespace".into(), resource.namespace().into());
     value.insert("successes".into(), successes.into());
-    value.insert("failures".into(), failures.into());
+    value.insert("failures".into(), failures_json(&tally.failures).into());
+    value.insert("left_out".into(), failures_json(&tally.left_out).into());
     value.into()
+}
+
+fn failures_json(failures: &Failures) -> Vec<Value> {
+    let mut all: Vec<(&Path, &Reason, Vec<u64>, Option<&str>)> = Vec::new();
+    for (reason, Failure { places, correlation_id }) in failures.iter() {
+        all.extend(places.iter().map(|(file, lines)| {
+            let mut lines = lines.clone();
+            lines.sort_unstable();
+            (file.as_ref(), reason, lines, correlation_id.as_deref())
+        }));
+    }
+    all.sort();
+    let failure = |(file, reason, lines, correlation_id): (&Path, &Reason, Vec<u64>, Option<&str>)| {
+        json!({
+            "status_code": reason.status,
+            "kind": reason.kind.map(|kind| kind.name()),
+            "type": reason.problem_type,
+            "message": reason.message,
+            "correlation_id": correlation_id,
+            "file": file.display().to_string(),
+            "count": lines.len(),
+            "line_numbers": lines,
+        })
+    };
+    all.into_iter().map(failure).collect()
 }
 
 /// The Python lightbeam's three counts, which add up with its successes, and what they are made of.
@@ -236,6 +247,16 @@ fn counts_json(counts: &Counts) -> Map<String, Value> {
     all.into_iter().map(|(key, n)| (key.to_string(), n.into())).collect()
 }
 
+fn trouble(resource: &Resource, (reason, failure): (&Reason, &Failure)) -> Trouble {
+    Trouble {
+        resource: resource.clone(),
+        reason: reason.clone(),
+        count: occurrences(&failure.places),
+        first: first(&failure.places).map(|(file, line)| (file.into(), line)),
+        correlation_id: failure.correlation_id.as_deref().map(Into::into),
+    }
+}
+
 /// A reason for failures of one resource.
 pub struct Trouble {
     /// Of which resource.
@@ -246,6 +267,8 @@ pub struct Trouble {
     pub count: u64,
     /// The first file and line, if it was said of lines.
     pub first: Option<(PathBuf, u64)>,
+    /// By which the API's log knows the first request that met it.
+    pub correlation_id: Option<String>,
 }
 
 /// The most frequent reasons, within 80 columns, below a title; nothing if there are none.
@@ -255,12 +278,18 @@ pub fn reasons(title: &str, mut all: Vec<Trouble>) -> String {
     }
     all.sort_by(|a, b| (b.count, &a.resource, &a.reason).cmp(&(a.count, &b.resource, &b.reason)));
     let mut text = format!("\n{title}, most frequent first:\n");
-    for Trouble { resource, reason, count, first } in all.iter().take(TOP_REASONS) {
+    for Trouble { resource, reason, count, first, correlation_id } in all.iter().take(TOP_REASONS) {
         let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
         let first = first.as_ref().map(|(file, line)| format!(", first at {}:{line}", file.display()));
         let (count, first) = (text::count(*count), first.unwrap_or_default());
         text.push_str(&format!("{count:>7}  {}{status}{first}\n", resource.name()));
         text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));
+        let kind = reason.problem_type.as_ref().map(|kind| format!("type {kind}"));
+        let id = correlation_id.as_ref().map(|id| format!("correlation id {id}"));
+        let details: Vec<_> = kind.into_iter().chain(id).collect();
+        if !details.is_empty() {
+            text.push_str(&text::wrapped(&text::shortened(&details.join(", "), LONGEST_MESSAGE), 9, COLUMNS));
+        }
     }
     if all.len() > TOP_REASONS {
         let more = text::counted((all.len() - TOP_REASONS) as u64, "reason");
@@ -281,6 +310,7 @@ fn first(places: &Places) -> Option<(&Path, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Place;
 
     fn summary(counts: Counts) -> Summary {
         let now: Zoned = "2026-11-22T12:00:00+00:00[UTC]".parse().unwrap();
@@ -352,9 +382,11 @@ mod tests {
     #[test]
     fn a_reason_is_told_with_its_count_place_and_whole_message_within_80_columns() {
         let mut summary = summary(Counts { read: 2, refused: 2, ..Counts::default() });
-        let reason = Reason { status: Some(400), message: "a word ".repeat(30) };
-        let places = Places::from([(Path::new("data/students.jsonl").into(), vec![9, 4])]);
-        summary.resources[0].1.failures.insert(reason, places);
+        let reason = Reason::of_answer(Some(400), "a word ".repeat(30));
+        for line in [9, 4] {
+            let place = Place { file: Path::new("data/students.jsonl").into(), line };
+            summary.resources[0].1.failures.add(reason.clone(), place, None);
+        }
         let text = summary.to_text();
         assert!(
             text.contains("      2  students 400, first at data/students.jsonl:4\n         a word a word"),

@@ -3,24 +3,32 @@
 //! A line is blank, no payload, known and not due, the same as an earlier one of this run, or a payload to send. One that has the natural
 //! key of an earlier one waits until that has its answer: the API would keep whichever it took last, and that must be the last
 //! one in the files. So lines are claimed in the order in which they stand there, although workers sift blocks in any.
+//!
+//! Of several payloads of one record the last one in the files decides. If the API holds that one, the earlier ones are not sent ([`later`]).
 
 mod claims;
+mod later;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use fxhash::FxHashMap;
 use serde::de::IgnoredAny;
 
+use crate::api::refusal::Refusal;
+use crate::clock;
 use crate::digest::Digest;
-use crate::model::{Natural, NaturalKey};
+use crate::edfi::key::{Keys, StrictKey};
+use crate::model::Natural;
 use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::rejects::{Letter, Why};
 use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
-use crate::state::table::{Entry, Table};
+use crate::state::table::{Entry, Standing, Table};
 use crate::validate::findings::Invalid;
 use claims::{Claimed, Claims, Spare};
+use later::Later;
 
 /// What sifting needs to know of one resource of a tier.
 pub struct Known<'a> {
@@ -30,20 +38,27 @@ pub struct Known<'a> {
     natural: Option<&'a Natural>,
     /// What validation found wrong.
     invalid: Option<&'a Invalid>,
+    /// All its files, in order.
+    files: &'a [Arc<Path>],
     /// Bytes of all its files.
     bytes: u64,
     claims: Mutex<Claims>,
+    /// Where the files hold again what the API holds, once that was looked for.
+    later: OnceLock<Later>,
+    /// When the API accepted what it holds of each record, once that was asked for.
+    newest: OnceLock<FxHashMap<StrictKey, u32>>,
 }
 
 impl<'a> Known<'a> {
     /// From the resource's history, and what tells its natural keys.
     pub fn new(table: Arc<Table>, natural: Option<&'a Natural>) -> Known<'a> {
-        Known { table, natural, invalid: None, bytes: 0, claims: Mutex::default() }
+        let (claims, later, newest) = Default::default();
+        Known { table, natural, invalid: None, files: &[], bytes: 0, claims, later, newest }
     }
 
-    /// Of files with so many bytes, which tell how many claims there may be.
-    pub fn of_bytes(self, bytes: u64) -> Known<'a> {
-        Known { bytes, ..self }
+    /// Of these files, with so many bytes, which tell how many claims there may be.
+    pub fn of_files(self, files: &'a [Arc<Path>], bytes: u64) -> Known<'a> {
+        Known { files, bytes, ..self }
     }
 
     /// Leaving out what validation found wrong.
@@ -54,6 +69,36 @@ impl<'a> Known<'a> {
     /// A panic elsewhere leaves them whole: nothing that changes them panics midway.
     fn claims(&self) -> MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of a payload whose text is at hand. An entry without a key learns it from the text.
+    fn entry(&self, entry: Entry, text: &[u8]) -> Entry {
+        let (Some(natural), None, true) = (self.natural, entry.record(), entry.standing != Standing::Settled) else {
+            return entry;
+        };
+        let Ok(Some(Keys { strict: key, .. })) = read(text, Some(natural)) else { return entry };
+        let newest = self.newest.get_or_init(|| {
+            let holds = |(_, entry): &&(Digest, Entry)| entry.standing == Standing::Accepted;
+            let record = |(_, entry): &(Digest, Entry)| Some((entry.record()?, entry.at));
+            self.table.rows().iter().filter(holds).filter_map(record).collect()
+        });
+        let is_older = newest.get(&key).is_some_and(|at| *at > entry.at);
+        let standing = match entry.standing {
+            Standing::Accepted if is_older => Standing::Superseded,
+            standing => standing,
+        };
+        Entry { key, standing, ..entry }
+    }
+
+    fn due(&self, entry: Option<&Entry>, rules: &Resend) -> Due {
+        let doubtful = entry.and_then(Entry::record).is_some_and(|key| self.table.is_doubtful(&key));
+        rules.due(entry, doubtful)
+    }
+
+    /// Whether the API holds a payload of this record that stands behind this line in the files.
+    fn is_overtaken(&self, key: Option<StrictKey>, position: (usize, u64), rules: &Resend) -> bool {
+        let Some(key) = key.filter(|_| self.table.holds_some() && !rules.force) else { return false };
+        self.later.get_or_init(|| later::look(self, rules)).is_behind(&key, position)
     }
 }
 
@@ -90,27 +135,42 @@ pub struct Sifted {
     pub counts: Counts,
     /// Lines that cannot be sent.
     pub flaws: Vec<Outcome>,
-    /// What tells of these, and of payloads that were refused before.
+    /// Payloads that are left out because they were refused before, and why they were.
+    pub left_out: Vec<(Place, Refusal)>,
+    /// What tells of these and of the flaws.
     pub letters: Vec<Letter>,
     /// Payloads that are due when an earlier one of the same natural key has its answer.
     pub later: Vec<Parked>,
+    /// Known payloads whose record was not known until now.
+    pub learned: Vec<(Digest, Entry)>,
+    /// Payloads that are about to be sent, so that a run that is cut off leaves no doubt about what the API may hold.
+    pub doubts: Vec<(Digest, Entry)>,
 }
 
 /// Sifts what was read of one of the tier's resources, the piece of that number. What is due comes by pieces: others may have waited for this
 /// one to make its claims.
 pub fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Vec<Payload>>) {
     let known = &knowledge.known[piece.resource() - knowledge.first];
-    let (mut sifted, due) = look(piece, known, rules);
+    let (mut sifted, due) = look(number, piece, known, rules);
     let share = sifted.bytes as f64 / known.bytes.max(sifted.bytes) as f64;
     let Claimed { first, later, repeated } = known.claims().make(number, due, share, &knowledge.spare);
     sifted.counts.duplicates += repeated;
     sifted.counts.same_key += later.len() as u64;
     sifted.later.extend(later.into_iter().map(|payload| payload.wait(known.natural)));
+    let now = clock::unix_now() as u32;
+    sifted.doubts = first.iter().flatten().filter_map(|payload| doubt(payload, known, now)).collect();
     (sifted, first)
 }
 
+/// That a payload is about to be sent. Where the API holds nothing that is known, or just that payload, there is nothing to doubt.
+fn doubt(payload: &Payload, known: &Known, now: u32) -> Option<(Digest, Entry)> {
+    let holds = matches!(payload.known, Some(Standing::Accepted | Standing::Settled));
+    let entry = Entry { key: payload.key?.strict, at: now, status: 0, standing: Standing::NoAnswer };
+    (known.table.holds_some() && !holds).then_some((payload.digest, entry))
+}
+
 /// What can be told of a piece by itself.
-fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
+fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
         Piece::Flaw { resource, file, line, message } => {
@@ -124,7 +184,7 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
     let lines: Vec<_> = block.lines().collect();
     let texts: Vec<&[u8]> = lines.iter().map(|(_, range)| &block.bytes[range.clone()]).collect();
     let digests = Digest::of_all(&texts);
-    let entries = table.get_all(&digests);
+    let entries = known.table.get_all(&digests);
     sifted.counts.read = lines.len() as u64;
     for (((line, range), bytes), (digest, entry)) in lines.into_iter().zip(texts).zip(digests.into_iter().zip(entries))
     {
@@ -132,31 +192,63 @@ fn look(piece: Piece, Known { table, natural, invalid, .. }: &Known, rules: &Res
             sifted.counts.blank += 1;
             continue;
         }
-        match rules.due(entry) {
+        let entry = entry.map(|entry| {
+            let now = known.entry(entry, bytes);
+            if now != entry {
+                let is_accepted = now.standing == Standing::Accepted;
+                let standing = if is_accepted { Standing::Learned } else { now.standing };
+                sifted.learned.push((digest, Entry { standing, ..now }));
+            }
+            now
+        });
+        match known.due(entry.as_ref(), rules) {
             Due::Accepted => sifted.counts.skipped += 1,
             Due::Refused => {
                 sifted.counts.skipped_refused += 1;
-                let status = entry.map_or(Entry::NO_ANSWER, |entry| entry.status);
-                sifted.letters.push(letter(&block, line, bytes, Why::Earlier(status)));
+                let refusal = earlier(&known.table, &digest, entry.as_ref());
+                let place = Place { file: block.file.clone(), line };
+                sifted.letters.push(letter(&block, line, bytes, Why::Answer(refusal.clone())));
+                sifted.left_out.push((place, refusal));
             }
-            Due::Yes => {
-                let why = invalid.map_or(Vec::new(), |invalid| invalid.why(&block.file, line));
-                if !why.is_empty() {
-                    sifted.letters.push(letter(&block, line, bytes, Why::Invalid(why)));
-                    sifted.flaws.push(outcome(block.resource, &block.file, line, Verdict::Invalid));
-                    continue;
+            // What was superseded stays so where the files do not differ from what the API holds, which is seen without reading the payload.
+            Due::Yes if known.is_overtaken(entry.as_ref().and_then(Entry::record), (number, line), rules) => {
+                sifted.counts.skipped += 1;
+            }
+            Due::Yes => match read(bytes, known.natural) {
+                Ok(Some(keys)) if known.is_overtaken(Some(keys.strict), (number, line), rules) => {
+                    sifted.counts.skipped += 1;
                 }
-                match read(bytes, *natural) {
-                    Ok(key) => due.push(Payload::new(block.clone(), line, range, digest, key, entry.is_some())),
-                    Err(what) => {
-                        sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
-                        sifted.flaws.push(flaw(block.resource, &block.file, line, what));
+                read => {
+                    let why = known.invalid.map_or(Vec::new(), |invalid| invalid.why(&block.file, line));
+                    if !why.is_empty() {
+                        sifted.letters.push(letter(&block, line, bytes, Why::Invalid(why)));
+                        sifted.flaws.push(outcome(block.resource, &block.file, line, Verdict::Invalid));
+                        continue;
+                    }
+                    match read {
+                        Ok(key) => {
+                            let standing = entry.map(|entry| entry.standing);
+                            due.push(Payload::new(block.clone(), line, range, digest, key, standing));
+                        }
+                        Err(what) => {
+                            sifted.letters.push(letter(&block, line, bytes, Why::Flaw(what.clone())));
+                            sifted.flaws.push(flaw(block.resource, &block.file, line, what));
+                        }
                     }
                 }
-            }
+            },
         }
     }
     (sifted, due)
+}
+
+/// What the API said when it refused a payload in an earlier run.
+fn earlier(table: &Table, digest: &Digest, entry: Option<&Entry>) -> Refusal {
+    let status = entry.map_or(0, |entry| entry.status);
+    match table.reasons().get(digest) {
+        Some(said) => said.refusal(status),
+        None => Refusal::earlier(status),
+    }
 }
 
 fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
@@ -165,16 +257,16 @@ fn letter(block: &Block, line: u64, bytes: &[u8], why: Why) -> Letter {
 }
 
 fn flaw(resource: usize, file: &Arc<Path>, line: u64, message: String) -> Outcome {
-    outcome(resource, file, line, Verdict::Refused(Reason { status: None, message }))
+    outcome(resource, file, line, Verdict::Refused(Reason::own(message)))
 }
 
 fn outcome(resource: usize, file: &Arc<Path>, line: u64, verdict: Verdict) -> Outcome {
     let place = Place { file: file.clone(), line };
-    Outcome { resource, place, digest: None, key: None, known: false, verdict }
+    Outcome { resource, place, digest: None, key: None, known: false, correlation_id: None, verdict }
 }
 
 /// The natural key of a line, where that is known; an error says why the line is not one JSON object (RFC 8259).
-pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey>, String> {
+pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<Keys>, String> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1))?;
     if !text.starts_with('{') {
@@ -184,7 +276,7 @@ pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey
         });
     }
     let key = match natural {
-        Some(natural) => natural.key(text),
+        Some(natural) => natural.keys(text),
         None => serde_json::from_str::<IgnoredAny>(text).map(|_| None),
     };
     key.map_err(|wrong| format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))
@@ -205,7 +297,7 @@ mod tests {
     }
 
     fn known(entries: &[(&str, u16)]) -> Knowledge<'static> {
-        let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry { at: 1, status: *status });
+        let entry = |(text, status): &(&str, u16)| (Digest::of(text.as_bytes()), Entry::of_status(1, *status));
         let table = Table::default().with(entries.iter().map(entry).collect());
         Knowledge::new(0, vec![Known::new(Arc::new(table), None)])
     }
@@ -218,11 +310,12 @@ mod tests {
     fn each_line_is_blank_or_known_or_taken_or_due() {
         let known = known(&[(r#"{"a":1}"#, 201), (r#"{"a":2}"#, 400)]);
         let text = "{\"a\":1}\r\n\n  {\"a\":2}\n{\"a\":3} \n{\"a\":3}\n{\"a\":4}";
-        let (sifted, due) = sift(0, block(text), &known, &Resend::default());
+        let rules = Resend { skip_refused: true, ..Resend::default() };
+        let (sifted, due) = sift(0, block(text), &known, &rules);
         let counts = Counts { read: 6, blank: 1, skipped: 1, skipped_refused: 1, duplicates: 1, ..Counts::default() };
         assert_eq!(sifted.counts, counts);
         let letters: Vec<_> = sifted.letters.iter().map(|l| (l.place.line, &l.bytes[..], &l.why)).collect();
-        assert_eq!(letters, [(3, &b"{\"a\":2}"[..], &Why::Earlier(400))]);
+        assert_eq!(letters, [(3, &b"{\"a\":2}"[..], &Why::Answer(Refusal::earlier(400)))]);
         assert_eq!(texts(&due), [r#"{"a":3}"#, r#"{"a":4}"#]);
         assert_eq!(due.iter().map(|p| p.outcome(Verdict::Untried).place.line).collect::<Vec<_>>(), [4, 6]);
         let (sifted, due) = sift(1, block("{\"a\":4}\n"), &known, &Resend::default());

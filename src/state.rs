@@ -6,6 +6,7 @@
 
 mod growing;
 pub mod journal;
+pub mod reasons;
 pub mod resend;
 pub mod snapshot;
 pub mod table;
@@ -23,14 +24,13 @@ use fxhash::FxHashMap;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::digest::Digest;
 use crate::disk::{self, Disk};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
 use growing::Growing;
 use journal::{Journal, News};
-use table::{Entry, Table};
+use table::Table;
 use target::Lock;
 
 /// The journal's name below a target's folder.
@@ -81,25 +81,27 @@ impl History {
         Ok(history)
     }
 
-    /// What was known of a resource's payloads when its tier began.
-    pub fn table(&mut self, resource: &Resource) -> Result<Arc<Table>> {
+    /// What was known of a resource's payloads when its tier began, as [`History::tables`] gives it.
+    pub fn table(&mut self, resource: &Resource, definition: u64) -> Result<Arc<Table>> {
         if let Some(table) = self.tables.get(resource) {
             return Ok(table.clone());
         }
-        let table = Arc::new(self.shelf().read(resource)?);
+        let table = Arc::new(self.shelf().read_under(resource, definition)?);
         self.tables.insert(resource.clone(), table.clone());
         Ok(table)
     }
 
     /// The same of all resources of a tier, read by the threads of a pool, for they wait for it.
-    pub fn tables(&mut self, resources: &[&Resource], pool: &ThreadPool) -> Result<Vec<Arc<Table>>> {
+    ///
+    /// Each comes with the definition of its natural key, 0 for none; keys that another definition gave are forgotten.
+    pub fn tables(&mut self, resources: &[(&Resource, u64)], pool: &ThreadPool) -> Result<Vec<Arc<Table>>> {
         let (shelf, known) = (self.shelf(), &self.tables);
-        let table = |&resource: &&Resource| match known.get(resource) {
+        let table = |&(resource, definition): &(&Resource, u64)| match known.get(resource) {
             Some(table) => Ok(table.clone()),
-            None => shelf.read(resource).map(Arc::new),
+            None => shelf.read_under(resource, definition).map(Arc::new),
         };
         let tables: Vec<_> = pool.install(|| resources.par_iter().map(table).collect::<Result<_>>())?;
-        self.tables.extend(resources.iter().map(|&resource| resource.clone()).zip(tables.iter().cloned()));
+        self.tables.extend(resources.iter().map(|(resource, _)| (*resource).clone()).zip(tables.iter().cloned()));
         Ok(tables)
     }
 
@@ -108,8 +110,8 @@ impl History {
     }
 
     /// Takes note of outcomes of one resource; after [`History::flush`] a kill does not lose them.
-    pub fn record(&mut self, resource: &Resource, entries: &[(Digest, Entry)]) {
-        self.journal.append(&resource.to_string(), entries);
+    pub fn record(&mut self, resource: &Resource, news: &News) {
+        self.journal.append(&resource.to_string(), news);
     }
 
     /// Hands to the system what was recorded; now and then makes it safe from power cuts too.
@@ -146,7 +148,7 @@ impl History {
         let resources: BTreeMap<_, _> = resources.map(|(resource, name)| (name, resource)).collect();
         let mut tables = BTreeMap::new();
         for (name, resource) in &resources {
-            self.table(resource)?;
+            self.table(resource, 0)?;
             let table = self.tables.remove(resource).unwrap_or_default();
             tables.insert(name.clone(), Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()));
         }
@@ -172,25 +174,36 @@ impl Shelf<'_> {
     fn read(&self, resource: &Resource) -> Result<Table> {
         snapshot::read(self.disk, &target::snapshot(self.folder, resource), self.target, &resource.to_string())
     }
+
+    /// For keys of that definition, if it is not 0.
+    fn read_under(&self, resource: &Resource, definition: u64) -> Result<Table> {
+        let table = self.read(resource)?;
+        Ok(if definition == 0 { table } else { table.under(definition) })
+    }
 }
 
 /// What is known of a resource's payloads, read without lock or change, for a look ahead.
-pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource) -> Result<Table> {
+pub fn peek(
+    disk: &dyn Disk,
+    state_dir: &Path,
+    data_url: &str,
+    resource: &Resource,
+    definition: u64,
+) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
-    let (name, mut news) = (resource.to_string(), News::new());
-    journal::read(disk, &folder.join(JOURNAL), &mut |resource, more| {
-        if resource == name {
-            news.extend(more);
-        }
-    })?;
-    Ok(table.with(news))
+    let mut growing = Growing::new(BTreeMap::from([(resource.to_string(), table)]));
+    journal::read(disk, &folder.join(JOURNAL), &mut |name, news| growing.add(name, news))?;
+    let table = growing.grown().next().map(|(_, table)| table).unwrap_or_default();
+    Ok(if definition == 0 { table } else { table.under(definition) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
     use crate::disk::System;
+    use crate::state::table::Entry;
 
     const URL: &str = "http://localhost/data/v3";
 
@@ -203,7 +216,11 @@ mod tests {
     fn quiet(_: String) {}
 
     fn entry(status: u16) -> Entry {
-        Entry { at: 1, status }
+        Entry::of_status(1, status)
+    }
+
+    fn news(digest: u8, status: u16) -> News {
+        News { entries: vec![(Digest([digest; 16]), entry(status))], ..News::default() }
     }
 
     #[test]
@@ -211,14 +228,14 @@ mod tests {
         let dir = dir("kill");
         let students = Resource::new("ed-fi", "students");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
-        history.record(&students, &[(Digest([1; 16]), entry(201))]);
+        history.record(&students, &news(1, 201));
         history.flush(Instant::now()).unwrap();
-        history.record(&students, &[(Digest([2; 16]), entry(201))]);
+        history.record(&students, &news(2, 201));
         drop(history);
-        assert_eq!(peek(&System, &dir, URL, &students).unwrap().len(), 1, "a look ahead sees the journal");
+        assert_eq!(peek(&System, &dir, URL, &students, 0).unwrap().len(), 1, "a look ahead sees the journal");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
-        assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(201)));
-        assert_eq!(history.table(&students).unwrap().get(&Digest([2; 16])), None);
+        assert_eq!(history.table(&students, 0).unwrap().get(&Digest([1; 16])), Some(entry(201)));
+        assert_eq!(history.table(&students, 0).unwrap().get(&Digest([2; 16])), None);
         std::fs::remove_dir_all(dir).unwrap();
     }
 
@@ -227,13 +244,13 @@ mod tests {
         let dir = dir("settle");
         let students = Resource::new("ed-fi", "students");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
-        let before = history.table(&students).unwrap();
-        history.record(&students, &[(Digest([1; 16]), entry(400))]);
+        let before = history.table(&students, 0).unwrap();
+        history.record(&students, &news(1, 400));
         assert!(before.is_empty());
         history.settle().unwrap();
-        history.record(&students, &[(Digest([1; 16]), entry(200))]);
+        history.record(&students, &news(1, 200));
         history.settle().unwrap();
-        assert_eq!(history.table(&students).unwrap().get(&Digest([1; 16])), Some(entry(200)));
+        assert_eq!(history.table(&students, 0).unwrap().get(&Digest([1; 16])), Some(entry(200)));
         let journal = target::folder(&dir, URL).join(JOURNAL);
         journal::read(&System, &journal, &mut |resource, _| panic!("{resource} is still in the journal")).unwrap();
         std::fs::remove_dir_all(dir).unwrap();
@@ -244,7 +261,7 @@ mod tests {
         let dir = dir("cut-off");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         for digest in 1..3 {
-            history.record(&Resource::new("ed-fi", "students"), &[(Digest([digest; 16]), entry(201))]);
+            history.record(&Resource::new("ed-fi", "students"), &news(digest, 201));
             history.flush(Instant::now()).unwrap();
         }
         let journal = target::folder(&dir, URL).join(JOURNAL);
@@ -261,10 +278,10 @@ mod tests {
         let dir = dir("targets");
         let students = Resource::new("ed-fi", "students");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
-        history.record(&students, &[(Digest([1; 16]), entry(201))]);
+        history.record(&students, &news(1, 201));
         history.settle().unwrap();
-        assert!(peek(&System, &dir, "http://localhost/data/v3/2026", &students).unwrap().is_empty());
-        assert!(peek(&System, &dir, URL, &Resource::new("tpdm", "students")).unwrap().is_empty(), "nor do namespaces");
+        assert!(peek(&System, &dir, "http://localhost/data/v3/2026", &students, 0).unwrap().is_empty());
+        assert!(peek(&System, &dir, URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(), "nor do namespaces");
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

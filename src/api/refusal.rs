@@ -32,6 +32,20 @@ pub enum RefusalKind {
     Resource,
 }
 
+impl RefusalKind {
+    /// As results and reasons write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusalKind::Payload => "payload",
+            RefusalKind::Order => "order",
+            RefusalKind::Caller => "caller",
+            RefusalKind::Moment => "moment",
+            RefusalKind::Site => "site",
+            RefusalKind::Resource => "resource",
+        }
+    }
+}
+
 impl Refusal {
     /// The messages on one line.
     pub fn text(&self) -> String {
@@ -40,7 +54,25 @@ impl Refusal {
 
     /// What the books keep of it.
     pub fn reason(&self) -> Reason {
-        Reason { status: Some(self.status), message: self.text() }
+        let problem_type = self.problem_type.clone();
+        Reason { status: Some(self.status), kind: Some(self.kind()), problem_type, message: self.text() }
+    }
+
+    /// Of a payload that was refused in an earlier run, where no more is known of that.
+    pub fn earlier(status: u16) -> Refusal {
+        let messages = vec!["refused in an earlier run".into()];
+        Refusal { status, problem_type: None, correlation_id: None, messages }
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> RefusalKind {
+        match self.status {
+            _ if self.is_of_resource() => RefusalKind::Resource,
+            _ if self.order_may_cure() => RefusalKind::Order,
+            401 | 403 => RefusalKind::Caller,
+            500.. => RefusalKind::Moment,
+            _ => RefusalKind::Payload,
+        }
     }
 
     /// Whether it speaks of the resource and not of the payload: the caller may not write it, or there is none of that name here (Ed-Fi's

@@ -45,7 +45,7 @@ impl Settled {
         match self {
             Settled::Accepted(reply) => Ok(reply),
             Settled::Refused(refusal) => Err(refusal.reason()),
-            Settled::NoAnswer { status, reason } => Err(Reason { status, message: reason }),
+            Settled::NoAnswer { status, reason } => Err(Reason::of_answer(status, reason)),
         }
     }
 }

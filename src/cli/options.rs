@@ -35,6 +35,7 @@ pub enum Id {
     NewerThan,
     ResendStatuses,
     Failed,
+    SkipRefused,
     Wipe,
     ResultsFile,
     DataDir,
@@ -105,9 +106,9 @@ pub const COMMANDS: &[CommandInfo] = &[
         operands: &[],
         takes_config: true,
         summary: "send the payloads in data_dir to the API",
-        about: "Sends each payload that was not sent before, in the order of the API's dependencies. What was sent \
-                before is sent again only where --force, --older-than, --newer-than, --resend-status-codes or \
-                --failed asks for it; any of them suffices.",
+        about: "Sends each payload that the API has not accepted yet, in the order of the API's dependencies. What it \
+                accepted is sent again only where --force, --older-than, --newer-than or --resend-status-codes asks \
+                for it; any of them is enough.",
         make: |parsed| Ok(Command::Send(parsed.run)),
     },
     CommandInfo {
@@ -320,7 +321,9 @@ static OPTIONS: &[Opt] = &[
     opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), RESENDING,
         "Send again what was last answered with one of these HTTP statuses, with commas between."),
     opt(Id::Failed, &[], &["failed"], Takes::Nothing, RESENDING,
-        "Send again what was refused last time, as `resend_failed: true` does."),
+        "Send again what was refused last time. This is the default; it overrides `resend_failed: false`."),
+    opt(Id::SkipRefused, &[], &["skip-refused"], Takes::Nothing, RESENDING,
+        "Leave out what was refused because of the payload itself, as `resend_failed: false` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first."),
 

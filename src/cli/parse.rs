@@ -217,6 +217,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::NewerThan => run.newer_than = Some(raw.time(&zone)?),
             Id::ResendStatuses => run.resend_statuses.extend(raw.statuses()?),
             Id::Failed => run.failed = true,
+            Id::SkipRefused => run.skip_refused = true,
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
@@ -341,7 +342,7 @@ mod tests {
         let run = send(
             "send --config-file c --params @p --set a 1 b 2 --set c 3 --rate 50 --selector x,y --exclude z --force \
              --older-than 2024-01-01T00:00:00Z --newer-than 2024-01-02T00:00:00Z --resend-status-codes 409,500 \
-             --failed --wipe --results-file r.json --partial-ok --log-format json --no-progress --quiet",
+             --failed --skip-refused --wipe --results-file r.json --partial-ok --log-format json --no-progress --quiet",
         );
         let sets: Vec<_> = run.config.sets.iter().map(|set| format!("{}={}", set.key, set.value)).collect();
         assert_eq!(run.config.file, Some("c".into()));
@@ -351,7 +352,7 @@ mod tests {
         assert_eq!((run.older_than, run.newer_than), (Some(1_704_067_200), Some(1_704_153_600)));
         assert_eq!(run.resend_statuses, [409, 500]);
         assert_eq!(run.results_file, Some("r.json".into()));
-        assert!(run.force && run.failed && run.wipe && run.partial_ok);
+        assert!(run.force && run.failed && run.skip_refused && run.wipe && run.partial_ok);
         assert_eq!(run.output, Output { log_format: LogFormat::Json, no_progress: true, quiet: true });
     }
 

@@ -19,6 +19,7 @@ use crate::disk::System;
 use crate::door::Door;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::model::Natural;
 use crate::observer::{Observer, Progress, Work};
 use crate::plan::Job;
 use crate::pool;
@@ -60,14 +61,15 @@ pub fn run(
     let progress = Progress { work: Work::Search, tiers: plan.tiers.len(), ..Progress::default() };
     let accounts = vec![Account::default(); deletion.routes.len()];
     let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
-    let findings = search(&deletion, plan, &finders, &mut desk)?;
+    let findings = search(&deletion, plan, &finders, &prepared.natural, &mut desk)?;
     desk.observer.finished();
     if let (Some(history), false) = (history, deletion.stopped()) {
         let there: u64 = desk.accounts.iter().map(|account| account.there).sum();
         if there > 0 {
             consent.obtain(&Erasure::of("delete", args.deed, &started, &deletion, &desk).question(), "yes")?;
         }
-        let memory = Memory::of(history);
+        let definition = |natural: &Option<Natural>| natural.as_ref().map_or(0, Natural::fingerprint);
+        let memory = Memory::of(history, prepared.natural.iter().map(definition).collect());
         if let Err(error) = delete(&deletion, findings, memory, &mut desk) {
             deletion.stop_for(&error);
         }

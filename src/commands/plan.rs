@@ -76,14 +76,15 @@ fn rows(
 ) -> Result<Vec<Row>> {
     let mut known = Vec::new();
     for (job, natural) in tier.jobs.iter().zip(&natural[tier.first..]) {
-        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource)?;
-        known.push(Known::new(Arc::new(table), natural.as_ref()));
+        let definition = natural.as_ref().map_or(0, Natural::fingerprint);
+        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource, definition)?;
+        known.push(Known::new(Arc::new(table), natural.as_ref()).of_files(&job.files, job.bytes()));
     }
     let knowledge = Knowledge::new(tier.first, known);
     let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
     let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
-    let row = |job: Job| Row { resource: job.turn.resource, files: job.files.len(), counts: Counts::default() };
-    let mut rows: Vec<Row> = tier.jobs.into_iter().map(row).collect();
+    let row = |job: &Job| Row { resource: job.turn.resource.clone(), files: job.files.len(), counts: Counts::default() };
+    let mut rows: Vec<Row> = tier.jobs.iter().map(row).collect();
     let never = |payload: Infallible, _: &dyn Fn(Sifted)| match payload {};
     pool::run(pool, pieces, look, never, |news| {
         for sifted in news {
@@ -123,7 +124,7 @@ impl Outlook {
         rows.push(("total".into(), cells(files, &total, due)));
         let refused = match total.skipped_refused {
             0 => "",
-            _ => "* refused in an earlier run and not sent again; --failed sends them.\n",
+            _ => "* refused in an earlier run because of the payload itself, and left out; --failed sends them.\n",
         };
         format!("Nothing is sent. To {}:\n{}{refused}", self.target, text::table(&rows, 80))
     }

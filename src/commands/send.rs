@@ -16,7 +16,7 @@ use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
 use crate::outcome::Tally;
 use crate::pool;
-use crate::rejects::{self, Rejects};
+use crate::rejects::{self, Origins, Rejects};
 use crate::report::Summary;
 use crate::resource::Resource;
 use crate::results::Stopped;
@@ -61,8 +61,20 @@ pub fn prepared_load(
     let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
     let natural = &prepared.natural;
-    let load =
-        Load { api, plan, routes, natural, id: id.clone(), resend, invalid, pool: &pool, interrupt, stop: &stop };
+    let origins = &Origins::read(plan.jobs().flat_map(|job| &job.files));
+    let load = Load {
+        api,
+        plan,
+        routes,
+        natural,
+        id: id.clone(),
+        resend,
+        invalid,
+        origins,
+        pool: &pool,
+        interrupt,
+        stop: &stop,
+    };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
@@ -70,7 +82,10 @@ pub fn prepared_load(
         (Err(error), _) => drop(stop.set(Stopped::for_error(&error))),
         (Ok(()), Some(rejects)) => {
             let names = plan.jobs().map(|job| job.turn.resource.name());
-            rejects.close(names).unwrap_or_else(|error| desk.observer.log(Level::Error, &error.to_string()));
+            match rejects.close(names) {
+                Ok(kept) => kept.iter().for_each(|text| desk.observer.log(Level::Warning, text)),
+                Err(error) => desk.observer.log(Level::Error, &error.to_string()),
+            }
         }
         (Ok(()), None) => {}
     }

@@ -19,6 +19,7 @@ use crate::delete::{Deletion, Desk, Doomed, Route, ids};
 use crate::digest::Digest;
 use crate::disk::System;
 use crate::door::Door;
+use crate::edfi::key::StrictKey;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress, Work};
@@ -28,7 +29,7 @@ use crate::plan::Turn;
 use crate::pool;
 use crate::selector::Selector;
 use crate::state::History;
-use crate::state::table::Table;
+use crate::state::table::{Entry, Table};
 use crate::text;
 
 /// Deletes all records of the selected resources. An `Err` tells of a run that could not begin or was not confirmed.
@@ -78,7 +79,7 @@ pub fn run(
             let question = Erasure::of("truncate", args.deed, &started, &deletion, &desk).question();
             consent.obtain(&question, &wanted(total, run.selection != Selector::default()))?;
         }
-        if let Err(error) = truncate(&deletion, &turns, &pages, Memory::of(history), &mut desk) {
+        if let Err(error) = truncate(&deletion, &turns, &pages, Memory::of(history, Vec::new()), &mut desk) {
             deletion.stop_for(&error);
         }
         desk.observer.finished();
@@ -157,7 +158,7 @@ fn remember(deletion: &Deletion, memory: &mut Memory, desk: &Desk) -> Result<()>
             Account { unread: None, there: 0, .. } => Fate::Gone,
             account if account.done() > 0 => Fate::Gone,
             Account { unsent: 0, .. } => Fate::Untried,
-            _ => Fate::Unsent(Reason { status: None, message: "no answer".into() }),
+            _ => Fate::Unsent(Reason::own("no answer")),
         };
         let table = memory.before(number, &route.resource)?;
         memory.settled(number, &route.resource, digests(&table), &fate);
@@ -165,6 +166,6 @@ fn remember(deletion: &Deletion, memory: &mut Memory, desk: &Desk) -> Result<()>
     memory.settle()
 }
 
-fn digests(table: &Table) -> impl Iterator<Item = Digest> {
-    table.rows().iter().map(|(digest, _)| *digest)
+fn digests(table: &Table) -> impl Iterator<Item = (Digest, StrictKey)> {
+    table.rows().iter().map(|(digest, _)| (*digest, Entry::NO_KEY))
 }

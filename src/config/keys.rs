@@ -60,7 +60,7 @@ pub static KEYS: &[Key] = &[
     key("connection.allow_http", None, Kind::Switch, Some("false"), "whether key and token may travel unencrypted to another machine"),
     key("connection.wait_for_token", None, Kind::Switch, Some("false"), "wait, where the key has too many tokens, until one of them has ended"),
     key("rejects_dir", None, Kind::Path, None, "where refused payloads and their reasons go; unset: below state_dir"),
-    key("resend_failed", None, Kind::Switch, Some("false"), "send again what was refused last time, as --failed does"),
+    key("resend_failed", None, Kind::Switch, Some("true"), "send again what was refused because of the payload itself; `false` leaves it out, as --skip-refused does"),
     key("metadata_file", None, Kind::Path, None, "the API's metadata as `lightbeam metadata save` wrote it, in place of asking for it"),
     key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
     key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for, if the API gives so many"),

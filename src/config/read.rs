@@ -295,7 +295,7 @@ validate:
     remote: false
     max_failures: 10
 force_delete: true
-resend_failed: true
+resend_failed: false
 log_level: warn
 show_stacktrace: false
 ",
@@ -319,7 +319,7 @@ show_stacktrace: false
         assert_eq!((connection.pool_size, connection.timeout.as_millis(), connection.num_retries), (4, 1500, 0));
         assert_eq!((connection.adaptive, connection.rate), (false, Some(250)));
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
-        assert!(!connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
+        assert!(!connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Warning);
         let Validate { methods, unknown_properties, max_failures, references } = &config.validate;
         assert_eq!((&methods[..], max_failures), (&Method::ALL[..], &None));
@@ -348,7 +348,7 @@ log_level: ''
         assert_eq!((connection.adaptive, connection.rate), (true, None));
         assert_eq!(connection.backoff_factor, 1.5);
         assert_eq!(connection.retry_statuses, [429, 500, 502, 503, 504]);
-        assert!(connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);
+        assert!(connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Info);
     }
 

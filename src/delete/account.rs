@@ -74,7 +74,7 @@ impl Account {
     fn file(&mut self, reason: &Reason, place: Option<&Place>) {
         let reason = match self.failures.len() < Account::REASONS || self.failures.contains_key(reason) {
             true => reason.clone(),
-            false => Reason { status: reason.status, message: "(further messages, not kept apart)".into() },
+            false => Reason::of_answer(reason.status, "(further messages, not kept apart)"),
         };
         let failure = self.failures.entry(reason).or_default();
         failure.count += 1;

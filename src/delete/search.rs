@@ -11,13 +11,16 @@ use super::{Deletion, Desk, Doomed, bug};
 use crate::api::send::Settled;
 use crate::api::urls;
 use crate::digest::Digest;
+use crate::edfi::key::StrictKey;
 use crate::error::Result;
+use crate::model::Natural;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::pool;
-use crate::sift::{Knowledge, Known, Sifted, sift};
+use crate::sift::{Knowledge, Known, Sifted, read, sift};
 use crate::state::resend::Resend;
+use crate::state::table::Entry;
 
 /// What was found.
 #[derive(Default)]
@@ -25,17 +28,23 @@ pub struct Findings {
     /// Tier by tier of the plan, what is there.
     pub doomed: Vec<Vec<Doomed>>,
     /// By the number of the resource, the payloads whose records are gone already.
-    pub gone: BTreeMap<usize, Vec<Digest>>,
+    pub gone: BTreeMap<usize, Vec<(Digest, StrictKey)>>,
 }
 
 enum News {
     Sifted(Sifted),
     There(Doomed),
-    Ended(Outcome, Fate),
+    Ended(Outcome, StrictKey, Fate),
 }
 
 /// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job without one is refused.
-pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk: &mut Desk) -> Result<Findings> {
+pub fn search(
+    deletion: &Deletion,
+    plan: &Plan,
+    finders: &[Option<Finder>],
+    naturals: &[Option<Natural>],
+    desk: &mut Desk,
+) -> Result<Findings> {
     let mut findings = Findings::default();
     for (number, tier) in plan.tiers.iter().enumerate() {
         desk.progress.tier = number + 1;
@@ -46,7 +55,7 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
             let (sifted, due) = sift(number, piece, &knowledge, &Resend::default());
             (Some(News::Sifted(sifted)), due.into_iter().flatten())
         };
-        let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, &payload));
+        let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, naturals, &payload));
         let mut there = Vec::new();
         pool::run(deletion.pool, tier.pieces(), look, find, |news| {
             for news in news {
@@ -63,10 +72,11 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
                         desk.accounts[doomed.resource].there += 1;
                         there.push(doomed);
                     }
-                    News::Ended(outcome, fate) => {
+                    News::Ended(outcome, key, fate) => {
                         desk.enter(outcome.resource, &fate, Some(&outcome.place));
                         if fate == Fate::Gone {
-                            findings.gone.entry(outcome.resource).or_default().extend(outcome.digest);
+                            let digest = outcome.digest.map(|digest| (digest, key));
+                            findings.gone.entry(outcome.resource).or_default().extend(digest);
                         }
                     }
                 }
@@ -85,16 +95,28 @@ fn enter_flaw(flaw: Outcome, desk: &mut Desk) {
     }
 }
 
-fn look_up(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> News {
+fn look_up(
+    deletion: &Deletion,
+    finders: &[Option<Finder>],
+    naturals: &[Option<Natural>],
+    payload: &Payload,
+) -> News {
     let outcome = payload.outcome(Verdict::Untried);
     match found(deletion, finders, payload) {
         Ok(Some(id)) => {
             let Outcome { resource, place, .. } = outcome;
-            News::There(Doomed { resource, id, payload: Some((place, payload.digest)) })
+            let key = record(naturals, payload);
+            News::There(Doomed { resource, id, payload: Some((place, payload.digest, key)) })
         }
-        Ok(None) => News::Ended(outcome, Fate::Gone),
-        Err(fate) => News::Ended(outcome, fate),
+        Ok(None) => News::Ended(outcome, record(naturals, payload), Fate::Gone),
+        Err(fate) => News::Ended(outcome, Entry::NO_KEY, fate),
     }
+}
+
+/// By what history knows a payload's record.
+fn record(naturals: &[Option<Natural>], payload: &Payload) -> StrictKey {
+    let keys = read(payload.bytes(), naturals[payload.resource].as_ref()).ok().flatten();
+    keys.map_or(Entry::NO_KEY, |keys| keys.strict)
 }
 
 /// The id of a payload's record, `None` if the API has none.
@@ -102,7 +124,7 @@ fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> 
     if deletion.stopped() {
         return Err(Fate::Untried);
     }
-    let own = |message: String| Fate::Refused(Reason { status: None, message });
+    let own = |message: String| Fate::Refused(Reason::own(message));
     let route = &deletion.routes[payload.resource];
     let finder = finders[payload.resource].as_ref();
     let finder = finder.ok_or_else(|| own("the API's OpenAPI documents do not tell its natural key".into()))?;

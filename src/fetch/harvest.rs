@@ -84,8 +84,8 @@ impl Harvest {
                 "not written, for {} is there and differs; --force replaces it, --output DIR writes elsewhere",
                 path.display()
             )),
-            Ending::Failed(Reason { status: Some(status), message }) => Some(format!("{status}, {message}")),
-            Ending::Failed(Reason { status: None, message }) => Some(message.clone()),
+            Ending::Failed(Reason { status: Some(status), message, .. }) => Some(format!("{status}, {message}")),
+            Ending::Failed(Reason { status: None, message, .. }) => Some(message.clone()),
             Ending::Missed => None,
         }
     }
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_what_became_of_the_fetch() {
-        let failed = Ending::Failed(Reason { status: Some(403), message: "no".into() });
+        let failed = Ending::Failed(Reason::of_answer(Some(403), "no"));
         let differs = Ending::Differs("x".into());
         let skipped = Ending::Skipped("no such key".into());
         assert_eq!(exit(&[], false), 0);

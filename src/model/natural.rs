@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde_json::Value;
 
 use super::{Definition, text};
+use crate::edfi::key::{Keys, LooseKey, StrictKey};
 
 /// The hash of a natural key. Two keys of a load of ten million share one in one of 400,000 loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +64,21 @@ impl Natural {
         (parts > 0).then(|| Natural { parts, members, to_itself: to_itself.collect() })
     }
 
+    /// Both hashes of a payload's natural key, unless a part of it is missing. An error if the text is not one JSON object.
+    pub fn keys(&self, payload: &str) -> serde_json::Result<Option<Keys>> {
+        let keys = |NaturalKey(key)| {
+            let mut strict = [0; 12];
+            strict.copy_from_slice(&blake3::hash(&key.to_le_bytes()).as_bytes()[..12]);
+            Keys { loose: LooseKey(key), strict: StrictKey(strict) }
+        };
+        Ok(self.key(payload)?.map(keys))
+    }
+
+    /// Tells this definition of the key from others.
+    pub fn fingerprint(&self) -> u64 {
+        self.parts as u64
+    }
+
     /// The natural key of a payload, unless a part of it is missing. An error if the text is not one JSON object.
     pub fn key(&self, payload: &str) -> serde_json::Result<Option<NaturalKey>> {
         let mut parts = Parts::of(self.parts);
@@ -73,7 +89,7 @@ impl Natural {
     }
 
     /// The natural keys of the items of the same resource that a payload refers to.
-    pub fn of_its_own_resource(&self, payload: &[u8]) -> Vec<NaturalKey> {
+    pub fn of_its_own_resource(&self, payload: &[u8]) -> Vec<LooseKey> {
         if self.to_itself.is_empty() {
             return Vec::new();
         }
@@ -82,7 +98,7 @@ impl Natural {
         for (way, members) in &self.to_itself {
             let mut references = Vec::new();
             follow(&payload, way, &mut references);
-            keys.extend(references.into_iter().filter_map(|reference| referred(reference, members)));
+            keys.extend(references.into_iter().filter_map(|reference| referred(reference, members)).map(|key| LooseKey(key.0)));
         }
         keys
     }
@@ -368,6 +384,6 @@ mod tests {
         let payload = br#"{"termName":"x","schoolReference":{"schoolId":1},
             "parentTermReference":{"schoolId":1,"termName":"Fall"},
             "others":[{"otherTermReference":{"termName":"Spring","schoolId":"1"}},{"otherTermReference":{"schoolId":1}}]}"#;
-        assert_eq!(natural().of_its_own_resource(payload), [fall, spring]);
+        assert_eq!(natural().of_its_own_resource(payload), [fall, spring].map(|key| LooseKey(key.0)));
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::journal::News;
 use super::table::Entry;
 use super::{History, SYNC_EVERY, target};
 use crate::digest::Digest;
@@ -27,10 +28,10 @@ impl Ledger {
         for digest in digests {
             self.recorded += 1;
             // Each entry is the only one of its kind, so that one that comes back tells when it was recorded.
-            let entry = Entry { at: self.recorded, status: self.recorded as u16 };
+            let entry = Entry::of_status(self.recorded, self.recorded as u16);
             let digest = Digest([*digest; 16]);
             self.entries.entry((resource.clone(), digest)).or_default().push(entry);
-            history.record(resource, &[(digest, entry)]);
+            history.record(resource, &News { entries: vec![(digest, entry)], ..News::default() });
         }
     }
 
@@ -42,7 +43,7 @@ impl Ledger {
 
     fn check(&self, history: &mut History, situation: &str) {
         for resource in resources() {
-            let table = history.table(&resource).unwrap();
+            let table = history.table(&resource, 0).unwrap();
             let known = self.entries.keys().filter(|(of, _)| *of == resource);
             let found = known.clone().filter(|(_, digest)| table.get(digest).is_some()).count();
             assert_eq!(found, table.len(), "{situation}: payloads that nobody sent");

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use super::journal::News;
-use super::table::Table;
+use super::table::{Entry, Table};
+use crate::digest::Digest;
 
 /// So many news are brought in together, or, where that is more, a fourth of what the tables hold: so no row is moved more than a
 /// few times until all are in.
@@ -13,7 +14,7 @@ const TOGETHER: usize = 50_000;
 /// Tables, by the names of their resources, that hear news.
 #[derive(Default)]
 pub struct Growing {
-    tables: BTreeMap<String, (Table, News)>,
+    tables: BTreeMap<String, (Table, Vec<(Digest, Entry)>)>,
     /// News that the tables do not hold yet.
     waiting: usize,
     /// What is enough to bring it in.
@@ -23,7 +24,7 @@ pub struct Growing {
 impl Growing {
     /// From what is known already.
     pub fn new(tables: BTreeMap<String, Table>) -> Growing {
-        let tables = tables.into_iter().map(|(name, table)| (name, (table, News::new()))).collect();
+        let tables = tables.into_iter().map(|(name, table)| (name, (table, Vec::new()))).collect();
         let mut growing = Growing { tables, ..Growing::default() };
         growing.bring();
         growing
@@ -31,9 +32,14 @@ impl Growing {
 
     /// Adds news of one of the resources, which came after those before; of another one they are not heard.
     pub fn add(&mut self, resource: &str, news: News) {
-        let Some((_, all)) = self.tables.get_mut(resource) else { return };
-        self.waiting += news.len();
-        all.extend(news);
+        let Some((table, waiting)) = self.tables.get_mut(resource) else { return };
+        // What comes before was told by another definition of the key, and so cannot be compared.
+        if news.definition != 0 && news.definition != table.definition() {
+            *table = mem::take(table).with(mem::take(waiting)).under(news.definition);
+        }
+        news.said.into_iter().for_each(|(digest, said)| table.reasons_mut().add(digest, said));
+        self.waiting += news.entries.len();
+        waiting.extend(news.entries);
         if self.waiting >= self.enough {
             self.bring();
         }
@@ -57,16 +63,15 @@ impl Growing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
-    use crate::state::table::Entry;
 
     fn news(range: std::ops::Range<u32>, status: u16) -> News {
-        range.map(|i| (Digest::of(&i.to_le_bytes()), Entry { at: 1, status })).collect()
+        let entries = range.map(|i| (Digest::of(&i.to_le_bytes()), Entry::of_status(1, status))).collect();
+        News { entries, ..News::default() }
     }
 
     #[test]
     fn however_much_is_told_little_of_it_waits_and_all_is_there_in_the_end() {
-        let known = Table::default().with(news(0..10, 400));
+        let known = Table::default().with(news(0..10, 400).entries);
         let tables = [("a", known), ("b", Table::default())].map(|(name, table)| (name.to_string(), table));
         let mut growing = Growing::new(BTreeMap::from(tables));
         let mut most = 0;

@@ -3,24 +3,31 @@
 //! ```text
 //! LBJOURN\n | version: 1 byte | frame | frame | …
 //! frame = length of body: 4 bytes little-endian | first 8 bytes of BLAKE3 of body | body: postcard
-//! body  = resource, [(digest, at, status), …]
+//! body  = resource, definition of its key, [(digest, key, at, status, standing), …], [(digest, text, correlation id), …]
 //! ```
+//!
+//! Version 2, which is read as well, had `resource, [(digest, at, status), …]`.
 //!
 //! What follows the last whole frame is the torn end of a write that was cut off by a kill, a full disk or a power cut; it is dropped, and
 //! what it would have told is sent again. A file that begins differently is somebody else's and is left alone.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::Entry;
+use super::reasons::{Said, Text};
+use super::table::{Entry, Standing};
 use crate::digest::{Digest, checksum};
 use crate::disk::{self, Appending, Disk, Readers};
+use crate::edfi::key::StrictKey;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
-const HEAD: &[u8; 9] = b"LBJOURN\n\x02";
+const HEAD: &[u8; 9] = b"LBJOURN\n\x03";
+/// The head of the version before, whose frames a run that was cut off may have left.
+const HEAD_2: &[u8; 9] = b"LBJOURN\n\x02";
 /// Length and checksum before each body.
 const FRAME_HEAD: usize = 12;
 
@@ -28,11 +35,56 @@ const FRAME_HEAD: usize = 12;
 struct Body<'a> {
     #[serde(borrow)]
     resource: &'a str,
+    definition: u64,
+    entries: Vec<(Digest, [u8; 12], u32, u16, u8)>,
+    said: Vec<(Digest, Text, Option<Box<str>>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body2<'a> {
+    #[serde(borrow)]
+    resource: &'a str,
     entries: Vec<(Digest, u32, u16)>,
 }
 
-/// What became known of payloads of a resource, in that order.
-pub type News = Vec<(Digest, Entry)>;
+/// What became known of payloads of a resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct News {
+    /// The definition of the natural key by which the keys were read; 0 if they are not known.
+    pub definition: u64,
+    /// How payloads stand, in the order in which that became known.
+    pub entries: Vec<(Digest, Entry)>,
+    /// What the API said to those that it refused.
+    pub said: Vec<(Digest, Said)>,
+}
+
+impl News {
+    fn body<'a>(&self, resource: &'a str) -> Body<'a> {
+        let entry = |(digest, e): &(Digest, Entry)| (*digest, e.key.0, e.at, e.status, e.standing.code());
+        let said = |(digest, said): &(Digest, Said)| (*digest, Text::clone(&said.text), said.correlation_id.clone());
+        let (entries, said) = (self.entries.iter().map(entry).collect(), self.said.iter().map(said).collect());
+        Body { resource, definition: self.definition, entries, said }
+    }
+}
+
+impl<'a> Body<'a> {
+    fn news(self) -> (&'a str, News) {
+        let entry = |(digest, key, at, status, standing)| {
+            (digest, Entry { key: StrictKey(key), at, status, standing: Standing::from_code(standing) })
+        };
+        let said = |(digest, text, correlation_id)| (digest, Said { text: Arc::new(text), correlation_id });
+        let entries = self.entries.into_iter().map(entry).collect();
+        let said = self.said.into_iter().map(said).collect();
+        (self.resource, News { definition: self.definition, entries, said })
+    }
+}
+
+impl<'a> Body2<'a> {
+    fn news(self) -> (&'a str, News) {
+        let entry = |(digest, at, status)| (digest, Entry::of_status(at, status));
+        (self.resource, News { entries: self.entries.into_iter().map(entry).collect(), ..News::default() })
+    }
+}
 
 /// How far a journal can be believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +93,8 @@ pub struct Extent {
     whole: u64,
     /// Bytes behind them.
     pub torn: u64,
+    /// Whether the version before wrote them.
+    old: bool,
 }
 
 /// An open journal, written to by one thread.
@@ -56,6 +110,8 @@ pub struct Journal {
     unsynced: bool,
     /// Whether a sync failed. What was written before it may be lost, and then nothing behind it is found again either.
     doubtful: bool,
+    /// Whether the version before wrote the head.
+    old: bool,
 }
 
 impl Journal {
@@ -72,12 +128,12 @@ impl Journal {
         let whole = extent.whole.max(HEAD.len() as u64);
         let torn = extent.torn > 0;
         let (unwritten, unsynced, doubtful) = Default::default();
-        Ok((Journal { file, path: path.into(), unwritten, whole, torn, unsynced, doubtful }, extent))
+        Ok((Journal { file, path: path.into(), unwritten, whole, torn, unsynced, doubtful, old: extent.old }, extent))
     }
 
     /// Adds a batch; [`Journal::flush`] hands it to the system.
-    pub fn append(&mut self, resource: &str, entries: &[(Digest, Entry)]) {
-        let body = Body { resource, entries: entries.iter().map(|(d, e)| (*d, e.at, e.status)).collect() };
+    pub fn append(&mut self, resource: &str, news: &News) {
+        let body = news.body(resource);
         let start = self.unwritten.len();
         self.unwritten.extend([0; FRAME_HEAD]);
         // Serialising into a growing vector has no way to fail.
@@ -115,7 +171,7 @@ impl Journal {
     }
 
     fn is_empty(&self) -> bool {
-        self.whole == HEAD.len() as u64 && !self.torn
+        self.whole == HEAD.len() as u64 && !self.torn && !self.old
     }
 
     /// Makes safe what was flushed: from here on a power cut does not lose it. Once this failed, it fails for good.
@@ -137,8 +193,13 @@ impl Journal {
         }
         let end = HEAD.len() as u64;
         self.unwritten.clear();
-        self.file.set_len(end).or_stop(Exit::GivenUp, || failed(&self.path))?;
-        (self.whole, self.torn, self.unsynced) = (end, false, true);
+        // A journal without a head is an empty one, should the power be cut in between.
+        let emptied = match self.old {
+            true => self.file.set_len(0).and_then(|()| self.file.write(HEAD)),
+            false => self.file.set_len(end),
+        };
+        emptied.or_stop(Exit::GivenUp, || failed(&self.path))?;
+        (self.whole, self.torn, self.unsynced, self.old) = (end, false, true, false);
         self.sync()
     }
 }
@@ -176,13 +237,14 @@ pub fn parse(file: impl Read, length: u64, each: &mut dyn FnMut(&str, News)) -> 
     let mut file = BufReader::with_capacity(64 * 1024, file.take(length));
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD.len() as u64).read_to_end(&mut bytes)?;
-    if bytes != HEAD {
-        return Ok(HEAD.starts_with(&bytes).then_some(Extent { whole: 0, torn: length }));
+    let old = bytes == HEAD_2;
+    if bytes != HEAD && !old {
+        let begun = HEAD.starts_with(&bytes);
+        return Ok(begun.then_some(Extent { whole: 0, torn: length, old: false }));
     }
-    let mut extent = Extent { whole: HEAD.len() as u64, torn: length - HEAD.len() as u64 };
-    while let Some(body) = frame(&mut file, extent.torn, &mut bytes)? {
-        let entries = body.entries.into_iter().map(|(digest, at, status)| (digest, Entry { at, status }));
-        each(body.resource, entries.collect());
+    let mut extent = Extent { whole: HEAD.len() as u64, torn: length - HEAD.len() as u64, old };
+    while let Some((resource, news)) = frame(&mut file, extent.torn, old, &mut bytes)? {
+        each(resource, news);
         extent.whole += bytes.len() as u64;
         extent.torn -= bytes.len() as u64;
     }
@@ -190,7 +252,12 @@ pub fn parse(file: impl Read, length: u64, each: &mut dyn FnMut(&str, News)) -> 
 }
 
 /// The next frame, if it is whole, of which so many bytes at most are left; `bytes` is then all of it.
-fn frame<'b>(file: &mut impl Read, left: u64, bytes: &'b mut Vec<u8>) -> io::Result<Option<Body<'b>>> {
+fn frame<'b>(
+    file: &mut impl Read,
+    left: u64,
+    old: bool,
+    bytes: &'b mut Vec<u8>,
+) -> io::Result<Option<(&'b str, News)>> {
     bytes.clear();
     file.take(FRAME_HEAD as u64).read_to_end(bytes)?;
     let Some(length) = bytes.first_chunk().filter(|_| bytes.len() == FRAME_HEAD) else { return Ok(None) };
@@ -199,20 +266,33 @@ fn frame<'b>(file: &mut impl Read, left: u64, bytes: &'b mut Vec<u8>) -> io::Res
         return Ok(None);
     }
     let (head, body) = bytes.split_at(FRAME_HEAD);
-    Ok(postcard::from_bytes(body).ok().filter(|_| head == frame_head(body)))
+    if head != frame_head(body) {
+        return Ok(None);
+    }
+    Ok(match old {
+        true => postcard::from_bytes(body).ok().map(Body2::news),
+        false => postcard::from_bytes(body).ok().map(Body::news),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::refusal::RefusalKind;
     use crate::disk::System;
 
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("lightbeam-journal-{}-{name}", std::process::id()))
     }
 
-    fn entries(n: u8) -> Vec<(Digest, Entry)> {
-        (0..n).map(|i| (Digest([i; 16]), Entry { at: 1_700_000_000, status: 201 })).collect()
+    /// News of so many payloads, the first of which was refused.
+    fn entries(n: u8) -> News {
+        let standing = |i| if i == 0 { Standing::Refused(RefusalKind::Order) } else { Standing::Superseded };
+        let entry = |i| Entry { key: StrictKey([i; 12]), at: 1_700_000_000, status: 201, standing: standing(i) };
+        let text = Text { problem_type: Some("urn:test".into()), messages: vec!["no".into(), "never".into()] };
+        let said = Said { text: Arc::new(text), correlation_id: Some("run/students:1".into()) };
+        let entries = (0..n).map(|i| (Digest([i; 16]), entry(i))).collect();
+        News { definition: 5, entries, said: vec![(Digest([0; 16]), said)] }
     }
 
     /// What is read of a journal.
@@ -277,6 +357,24 @@ mod tests {
             std::fs::write(&path, changed).unwrap();
             assert_eq!(all(&path), [], "changed at {at}");
         }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_journal_of_the_version_before_is_read_and_the_next_one_is_of_this_version() {
+        let path = path("before");
+        let body = Body2 { resource: "ed-fi/students", entries: vec![(Digest([1; 16]), 7, 201), (Digest([2; 16]), 8, 0)] };
+        let body = postcard::to_extend(&body, Vec::new()).unwrap();
+        std::fs::write(&path, [&HEAD_2[..], &frame_head(&body), &body, b"torn"].concat()).unwrap();
+        let (mut journal, extent) = Journal::open(&System, &path).unwrap();
+        assert_eq!(extent.torn, 4);
+        let entries = vec![(Digest([1; 16]), Entry::of_status(7, 201)), (Digest([2; 16]), Entry::of_status(8, 0))];
+        assert_eq!(all(&path), [("ed-fi/students".into(), News { entries: entries.clone(), ..News::default() })]);
+        journal.clear().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), HEAD);
+        journal.append("ed-fi/students", &self::entries(2));
+        journal.flush().unwrap();
+        assert_eq!(all(&path), [("ed-fi/students".into(), self::entries(2))]);
         std::fs::remove_file(path).unwrap();
     }
 

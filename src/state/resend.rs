@@ -1,8 +1,9 @@
 //! Which payloads are due: the one place that decides whether a known payload is sent again.
 
-use super::table::Entry;
+use super::table::{Entry, Standing};
+use crate::api::refusal::RefusalKind;
 
-/// What makes a known payload due; any of them suffices.
+/// What makes a payload due although the API accepted it, and whether one is left out although it was refused. Any of the first four is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resend {
     /// Whatever is known.
@@ -13,36 +14,36 @@ pub struct Resend {
     pub newer_than: Option<u64>,
     /// Last answered with one of these statuses.
     pub statuses: Vec<u16>,
-    /// Last answered with a refusal.
-    pub failed: bool,
+    /// Leave out what was refused because of the payload itself.
+    pub skip_refused: bool,
 }
 
 /// Whether a payload is to be sent, and if not, why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// It is to be sent.
+    /// It is to be sent, unless the API holds a later payload of its record in the files.
     Yes,
-    /// It was accepted before.
+    /// The API holds it.
     Accepted,
     /// It was refused before.
     Refused,
 }
 
 impl Resend {
-    /// Decides for one payload, from what is known of it.
-    pub fn due(&self, known: Option<Entry>) -> Due {
+    /// Decides for one payload, from what is known of it. `doubtful`: it is not known which payload of its record the API holds.
+    pub fn due(&self, known: Option<&Entry>, doubtful: bool) -> Due {
         let Some(entry) = known else { return Due::Yes };
         let at = u64::from(entry.at);
-        let again = entry.status == Entry::NO_ANSWER
-            || self.force
+        let again = self.force
             || self.older_than.is_some_and(|time| at < time)
             || self.newer_than.is_some_and(|time| at > time)
-            || self.statuses.contains(&entry.status)
-            || (self.failed && !entry.accepted());
-        match again {
-            true => Due::Yes,
-            false if entry.accepted() => Due::Accepted,
-            false => Due::Refused,
+            || self.statuses.contains(&entry.status);
+        match entry.standing {
+            _ if again => Due::Yes,
+            Standing::Accepted if doubtful => Due::Yes,
+            Standing::Accepted | Standing::Settled => Due::Accepted,
+            Standing::Refused(RefusalKind::Payload) if self.skip_refused => Due::Refused,
+            _ => Due::Yes,
         }
     }
 }
@@ -52,30 +53,56 @@ mod tests {
     use super::*;
 
     fn due(rules: &Resend, at: u32, status: u16) -> Due {
-        rules.due(Some(Entry { at, status }))
+        standing(rules, at, status, Standing::from_status(status))
+    }
+
+    fn standing(rules: &Resend, at: u32, status: u16, standing: Standing) -> Due {
+        rules.due(Some(&Entry { key: Entry::NO_KEY, at, status, standing }), false)
     }
 
     #[test]
     fn a_payload_never_seen_is_due() {
-        assert_eq!(Resend::default().due(None), Due::Yes);
+        assert_eq!(Resend::default().due(None, false), Due::Yes);
     }
 
     #[test]
-    fn a_known_payload_is_skipped_and_says_how_it_was_answered() {
+    fn what_the_api_holds_is_skipped_and_everything_else_is_due() {
         let rules = Resend::default();
         assert_eq!([200, 201, 204].map(|s| due(&rules, 50, s)), [Due::Accepted; 3]);
-        assert_eq!([400, 403, 409].map(|s| due(&rules, 50, s)), [Due::Refused; 3]);
+        assert_eq!([0, 400, 403, 409, 500].map(|s| due(&rules, 50, s)), [Due::Yes; 5]);
+        assert_eq!(standing(&rules, 50, 201, Standing::Superseded), Due::Yes);
+        assert_eq!(standing(&rules, 50, 400, Standing::Settled), Due::Accepted);
     }
 
     #[test]
-    fn a_payload_without_a_final_answer_is_due() {
-        assert_eq!(due(&Resend::default(), 50, Entry::NO_ANSWER), Due::Yes);
+    fn what_the_api_may_no_longer_hold_is_due() {
+        let entry = |standing| Entry { key: Entry::NO_KEY, at: 50, status: 201, standing };
+        assert_eq!(Resend::default().due(Some(&entry(Standing::Accepted)), true), Due::Yes);
+        assert_eq!(Resend::default().due(Some(&entry(Standing::Settled)), true), Due::Accepted);
+    }
+
+    #[test]
+    fn skip_refused_leaves_out_what_the_payload_itself_is_to_blame_for_and_nothing_else() {
+        let rules = Resend { skip_refused: true, ..Resend::default() };
+        let kinds = [
+            (RefusalKind::Payload, Due::Refused),
+            (RefusalKind::Order, Due::Yes),
+            (RefusalKind::Caller, Due::Yes),
+            (RefusalKind::Moment, Due::Yes),
+            (RefusalKind::Site, Due::Yes),
+        ];
+        for (kind, expected) in kinds {
+            assert_eq!(standing(&rules, 50, 400, Standing::Refused(kind)), expected, "{kind:?}");
+        }
+        let listed = Resend { statuses: vec![400], ..rules };
+        assert_eq!(standing(&listed, 50, 400, Standing::Refused(RefusalKind::Payload)), Due::Yes);
     }
 
     #[test]
     fn force_makes_everything_due() {
         let rules = Resend { force: true, ..Resend::default() };
         assert_eq!([200, 400].map(|s| due(&rules, 50, s)), [Due::Yes; 2]);
+        assert_eq!(standing(&rules, 50, 400, Standing::Settled), Due::Yes);
     }
 
     #[test]
@@ -88,21 +115,15 @@ mod tests {
 
     #[test]
     fn a_listed_status_is_due_and_no_other() {
-        let rules = Resend { statuses: vec![200, 409], ..Resend::default() };
+        let rules = Resend { statuses: vec![200, 409], skip_refused: true, ..Resend::default() };
         assert_eq!([200, 201, 409, 400].map(|s| due(&rules, 50, s)), [Due::Yes, Due::Accepted, Due::Yes, Due::Refused]);
     }
 
     #[test]
-    fn failed_means_whatever_was_refused() {
-        let rules = Resend { failed: true, ..Resend::default() };
-        assert_eq!([201, 400, 409].map(|s| due(&rules, 50, s)), [Due::Accepted, Due::Yes, Due::Yes]);
-    }
-
-    #[test]
-    fn any_rule_suffices() {
-        let rules = Resend { older_than: Some(10), statuses: vec![409], ..Resend::default() };
+    fn any_rule_is_enough() {
+        let rules = Resend { older_than: Some(10), statuses: vec![204], ..Resend::default() };
         assert_eq!(
-            [due(&rules, 5, 200), due(&rules, 50, 409), due(&rules, 50, 200)],
+            [due(&rules, 5, 200), due(&rules, 50, 204), due(&rules, 50, 200)],
             [Due::Yes, Due::Yes, Due::Accepted]
         );
     }

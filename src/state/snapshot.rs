@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! LBSTATE\n | version: 1 byte | body: postcard | checksum: first 8 bytes of BLAKE3 of all before
-//! body = target's URL, resource, and the table's rows as bytes
-//! row = digest: 16 bytes | when answered: 4 bytes | status: 2 bytes, numbers little-endian
+//! body = target's URL, resource, definition of its natural key: 8 bytes, the table's rows as bytes, what the API said as bytes
+//! row = digest: 16 bytes | key: 12 bytes | when answered: 4 bytes | status: 2 bytes | standing: 1 byte, numbers little-endian
 //! ```
+//!
+//! Version 2, which is read as well, had neither definition nor what the API said, and rows without key and standing.
 //!
 //! The version changes whenever the body does; an unknown one is an error, never a guess. Target and resource are in the file so that
 //! one that was copied or renamed to another place is noticed.
@@ -12,16 +14,21 @@
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use super::table::{Entry, Table};
+use super::reasons::Reasons;
+use super::table::{Entry, Standing, Table};
 use crate::digest::{CHECKSUM, Digest, Sum};
 use crate::disk::{self, Appending, Disk, Readers};
+use crate::edfi::key::StrictKey;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
 const MAGIC: &[u8; 8] = b"LBSTATE\n";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Bytes of a row.
-const ROW: usize = 22;
+const ROW: usize = 35;
+/// The version before, and the bytes of its rows.
+const VERSION_2: u8 = 2;
+const ROW_2: usize = 22;
 
 /// Writes the table of a resource of a target in place of what was there.
 pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
@@ -58,21 +65,36 @@ fn encode(target: &str, resource: &str, table: &Table, file: &mut dyn Appending)
     let mut head = MAGIC.to_vec();
     head.push(VERSION);
     put(postcard::to_extend(&(target, resource), head).unwrap_or_default())?;
+    put(table.definition().to_le_bytes().to_vec())?;
     put(length(table.len() * ROW))?;
     table.rows().chunks(ROWS).try_for_each(|rows| put(rows.iter().flat_map(row).collect()))?;
+    let reasons = table.reasons().to_bytes();
+    put(length(reasons.len()))?;
+    put(reasons)?;
     file.write(&sum.end())
 }
 
 fn row((digest, entry): &(Digest, Entry)) -> [u8; ROW] {
     let mut row = [0; ROW];
     row[..16].copy_from_slice(&digest.0);
-    row[16..20].copy_from_slice(&entry.at.to_le_bytes());
-    row[20..].copy_from_slice(&entry.status.to_le_bytes());
+    row[16..28].copy_from_slice(&entry.key.0);
+    row[28..32].copy_from_slice(&entry.at.to_le_bytes());
+    row[32..34].copy_from_slice(&entry.status.to_le_bytes());
+    row[34] = entry.standing.code();
     row
 }
 
-fn of_row([digest @ .., a, b, c, d, e, f]: [u8; ROW]) -> (Digest, Entry) {
-    (Digest(digest), Entry { at: u32::from_le_bytes([a, b, c, d]), status: u16::from_le_bytes([e, f]) })
+fn of_row([row @ .., a, b, c, d, e, f, standing]: [u8; ROW]) -> (Digest, Entry) {
+    let (mut digest, mut key) = ([0; 16], [0; 12]);
+    digest.copy_from_slice(&row[..16]);
+    key.copy_from_slice(&row[16..]);
+    let (at, status) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]));
+    (Digest(digest), Entry { key: StrictKey(key), at, status, standing: Standing::from_code(standing) })
+}
+
+fn of_row_2([digest @ .., a, b, c, d, e, f]: [u8; ROW_2]) -> (Digest, Entry) {
+    let (at, status) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]));
+    (Digest(digest), Entry::of_status(at, status))
 }
 
 /// The table in a file of so many bytes, or what is wrong with these, to be put behind the file's name. It is read in pieces, for a history
@@ -117,11 +139,20 @@ impl<R: Read> Body<R> {
         if head[..MAGIC.len()] != *MAGIC {
             return Err(Wrong::Content("is not lightbeam's".into()));
         }
-        if version != VERSION {
+        if version != VERSION && version != VERSION_2 {
             return Err(Wrong::Content(format!("has version {version}, this program writes {VERSION}")));
         }
         let owner = [self.values(u8::from_le_bytes)?, self.values(u8::from_le_bytes)?];
-        let rows = self.values(of_row)?;
+        let (mut definition, mut reasons) = ([0; 8], Vec::new());
+        let rows = match version {
+            VERSION_2 => self.values(of_row_2)?,
+            _ => {
+                self.fill(&mut definition)?;
+                let rows = self.values(of_row)?;
+                reasons = self.values(u8::from_le_bytes)?;
+                rows
+            }
+        };
         let mut sum = [0; CHECKSUM];
         self.file.read_exact(&mut sum).map_err(Wrong::Unreadable)?;
         if self.left > 0 || self.sum.end() != sum {
@@ -131,7 +162,12 @@ impl<R: Read> Body<R> {
             let [target, resource] = owner.each_ref().map(|name| String::from_utf8_lossy(name));
             return Err(Wrong::Content(format!("belongs to {resource} of {target}")));
         }
-        Table::from_rows(rows).ok_or_else(|| Wrong::damaged("its rows are out of order"))
+        let reasons = match version {
+            VERSION_2 => Reasons::default(),
+            _ => Reasons::from_bytes(&reasons).ok_or_else(|| Wrong::damaged("what the API said is not readable"))?,
+        };
+        Table::from_rows(rows, u64::from_le_bytes(definition), reasons)
+            .ok_or_else(|| Wrong::damaged("its rows are out of order"))
     }
 
     /// The next values of `N` bytes each, before which stands how many bytes they are.
@@ -177,7 +213,9 @@ impl<R: Read> Body<R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Entry;
+    use std::sync::Arc;
+
+    use super::super::reasons::{Said, Text};
     use super::*;
 
     /// A file in memory.
@@ -210,8 +248,13 @@ mod tests {
     }
 
     fn table(n: u32) -> Table {
-        let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), Entry { at: i, status: 201 }));
-        Table::default().with(rows.collect())
+        let entry = |i: u32| Entry { key: StrictKey([i as u8; 12]), ..Entry::of_status(i, if i % 2 == 0 { 201 } else { 400 }) };
+        let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), entry(i)));
+        let mut table = Table::default().under(7).with(rows.collect());
+        let text = Text { problem_type: None, messages: vec!["no".into()] };
+        let said = Said { text: Arc::new(text), correlation_id: Some("run".into()) };
+        table.reasons_mut().add(Digest::of(&1_u32.to_le_bytes()), said);
+        table
     }
 
     #[test]
@@ -223,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_payloads_take_22_bytes_each() {
+    fn ten_thousand_payloads_take_35_bytes_each() {
         let bytes = encode("http://localhost/data", "ed-fi/students", &table(10_000));
-        assert!((220_000..220_200).contains(&bytes.len()), "{}", bytes.len());
+        assert!((350_000..350_200).contains(&bytes.len()), "{}", bytes.len());
     }
 
     #[test]
@@ -244,8 +287,27 @@ mod tests {
     #[test]
     fn a_file_of_another_version_is_refused_with_both_versions() {
         let mut bytes = encode("t", "r", &table(1));
-        bytes[MAGIC.len()] = VERSION - 1;
-        assert_eq!(decode(&bytes, "t", "r").unwrap_err(), "has version 1, this program writes 2");
+        for version in [1, VERSION + 1] {
+            bytes[MAGIC.len()] = version;
+            let expected = format!("has version {version}, this program writes 3");
+            assert_eq!(decode(&bytes, "t", "r").unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_version_before_is_read_and_its_payloads_have_no_key_yet() {
+        let mut bytes = [&MAGIC[..], &[VERSION_2, 1, b't', 1, b'r', 2 * ROW_2 as u8]].concat();
+        for (digest, status) in [(1, 201_u16), (2, 409)] {
+            bytes.extend([digest; 16]);
+            bytes.extend(77_u32.to_le_bytes());
+            bytes.extend(status.to_le_bytes());
+        }
+        let mut sum = Sum::default();
+        sum.add(&bytes);
+        bytes.extend(sum.end());
+        let table = decode(&bytes, "t", "r").unwrap();
+        let expected = [(Digest([1; 16]), Entry::of_status(77, 201)), (Digest([2; 16]), Entry::of_status(77, 409))];
+        assert_eq!((table.rows(), table.definition()), (&expected[..], 0));
     }
 
     #[test]

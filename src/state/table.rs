@@ -1,28 +1,110 @@
-//! What is known of a resource's payloads: digest → when last answered, and how. Sorted rows instead of a map: 24 bytes a payload, and a
-//! look-up that waits for memory once, where the rows lie, and not in each of several columns.
+//! What is known of a resource's payloads: digest → record, when last answered, and how it stands. Sorted rows instead of a map: 38 bytes a
+//! payload, and a look-up that waits for memory once, where the rows lie, and not in each of several columns.
+//!
+//! # One record, several payloads
+//!
+//! The API keeps one record for each natural key, and it holds whatever payload of that key the API accepted last. So an acceptance changes
+//! what is known of the other payloads of its key: see [`Table::with`].
 
 use std::ops::Range;
 
-use crate::digest::Digest;
+use fxhash::{FxHashMap, FxHashSet};
 
-/// The last final answer to a payload.
+use super::reasons::Reasons;
+use crate::api::refusal::RefusalKind;
+use crate::digest::Digest;
+use crate::edfi::key::StrictKey;
+
+/// What is known of one payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When, in seconds since 1970 (good until 2106).
+    /// The record that it describes; [`Entry::NO_KEY`] where that is not known.
+    pub key: StrictKey,
+    /// When it was answered, in seconds since 1970 (good until 2106).
     pub at: u32,
-    /// The status that came back; [`Entry::NO_ANSWER`] where a payload that had one was sent again without getting one.
+    /// The status that came back; 0 where none did.
     pub status: u16,
+    /// What that means for later runs.
+    pub standing: Standing,
+}
+
+/// How a payload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The API accepted it, and no other payload of its record since.
+    Accepted,
+    /// The API accepted it, and then another payload of its record.
+    Superseded,
+    /// It was refused, and the API accepted its mended copy from a folder of rejects. The key is that of the copy as long as the API accepted
+    /// no other payload of that record since.
+    Settled,
+    /// It may have been sent, and no final answer came: the API may hold it or not.
+    NoAnswer,
+    /// The API refused it.
+    Refused(RefusalKind),
+    /// Nothing is to be known of it any more, because its record is gone. News may say so; no table keeps it.
+    Gone,
+    /// As [`Standing::Accepted`]; only its key is new. News may say so; no table keeps it.
+    Learned,
 }
 
 impl Entry {
-    /// The status of a payload that is due whatever came before.
-    pub const NO_ANSWER: u16 = 0;
-    /// The status of a payload of which nothing is to be known any more. News may have it; no table keeps it.
-    pub const GONE: u16 = u16::MAX;
+    /// The key of a payload whose record is not known.
+    pub const NO_KEY: StrictKey = StrictKey([0; 12]);
 
-    /// Whether the API took the payload.
-    pub fn accepted(&self) -> bool {
-        (200..300).contains(&self.status)
+    /// Of which no more than time and status is known, as in versions 1 and 2 of the files.
+    pub fn of_status(at: u32, status: u16) -> Entry {
+        Entry { key: Entry::NO_KEY, at, status, standing: Standing::from_status(status) }
+    }
+
+    /// The record, where it is known.
+    pub fn record(&self) -> Option<StrictKey> {
+        Some(self.key).filter(|key| *key != Entry::NO_KEY)
+    }
+
+    /// Whether the API's record holds it.
+    pub fn holds(&self) -> bool {
+        matches!(self.standing, Standing::Accepted | Standing::Settled)
+    }
+}
+
+impl Standing {
+    const ALL: [Standing; 12] = [
+        Standing::NoAnswer,
+        Standing::Accepted,
+        Standing::Superseded,
+        Standing::Settled,
+        Standing::Refused(RefusalKind::Payload),
+        Standing::Refused(RefusalKind::Order),
+        Standing::Refused(RefusalKind::Caller),
+        Standing::Refused(RefusalKind::Moment),
+        Standing::Refused(RefusalKind::Site),
+        Standing::Refused(RefusalKind::Resource),
+        Standing::Gone,
+        Standing::Learned,
+    ];
+
+    /// The number that files hold.
+    pub fn code(self) -> u8 {
+        Standing::ALL.iter().position(|standing| *standing == self).unwrap_or_default() as u8
+    }
+
+    /// From the number that files hold; one that no version has written says nothing, and so the payload is due.
+    pub fn from_code(code: u8) -> Standing {
+        Standing::ALL.get(usize::from(code)).copied().unwrap_or(Standing::NoAnswer)
+    }
+
+    /// From a status alone, which is all that versions 1 and 2 of the files hold.
+    pub fn from_status(status: u16) -> Standing {
+        match status {
+            0 => Standing::NoAnswer,
+            200..300 => Standing::Accepted,
+            u16::MAX => Standing::Gone,
+            403 => Standing::Refused(RefusalKind::Caller),
+            409 => Standing::Refused(RefusalKind::Order),
+            500.. => Standing::Refused(RefusalKind::Moment),
+            _ => Standing::Refused(RefusalKind::Payload),
+        }
     }
 }
 
@@ -33,18 +115,35 @@ pub struct Table {
     rows: Vec<(Digest, Entry)>,
     /// The first row of each bucket, which the digest's first bits choose; one more than there are buckets.
     buckets: Vec<u32>,
+    /// The definition of the natural key by which the keys were read; 0 if none was.
+    definition: u64,
+    /// Whether the API holds any of the payloads.
+    holds_some: bool,
+    /// The records of which it is not known what the API holds.
+    doubtful: FxHashSet<StrictKey>,
+    /// What the API said to refused payloads.
+    reasons: Reasons,
+}
+
+/// Which news of a record decides.
+#[derive(Clone, Copy)]
+struct Last {
+    number: usize,
+    digest: Digest,
+    what: Standing,
+    at: u32,
 }
 
 impl Table {
     /// So many rows share a bucket, or one. With eight a look-up takes 140 ns, with two 100, with one no less.
     const ROWS_A_BUCKET: usize = 2;
 
-    /// From rows whose digests ascend; `None` if they do not.
-    pub fn from_rows(rows: Vec<(Digest, Entry)>) -> Option<Table> {
+    /// From rows whose digests ascend, whose keys were read by that definition; `None` if they do not.
+    pub fn from_rows(rows: Vec<(Digest, Entry)>, definition: u64, reasons: Reasons) -> Option<Table> {
         if !rows.is_sorted_by(|a, b| a.0 < b.0) || u32::try_from(rows.len()).is_err() {
             return None;
         }
-        let mut table = Table { rows, buckets: Vec::new() };
+        let mut table = Table { rows, definition, reasons, ..Table::default() };
         table.index();
         Some(table)
     }
@@ -62,6 +161,41 @@ impl Table {
     /// Whether none is known.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The definition of the natural key by which the keys were read; 0 if none was.
+    pub fn definition(&self) -> u64 {
+        self.definition
+    }
+
+    /// Whether the API holds any of the payloads.
+    pub fn holds_some(&self) -> bool {
+        self.holds_some
+    }
+
+    /// What the API said to refused payloads.
+    pub fn reasons(&self) -> &Reasons {
+        &self.reasons
+    }
+
+    /// Adds what the API said.
+    pub fn reasons_mut(&mut self) -> &mut Reasons {
+        &mut self.reasons
+    }
+
+    /// Whether it is not known which payload of this record the API holds: one was sent and got no final answer.
+    pub fn is_doubtful(&self, key: &StrictKey) -> bool {
+        !self.doubtful.is_empty() && self.doubtful.contains(key)
+    }
+
+    /// This table for keys of this definition. Keys that another one gave are forgotten, and learned again when their payloads are next seen.
+    pub fn under(mut self, definition: u64) -> Table {
+        if self.definition != definition {
+            self.definition = definition;
+            self.rows.iter_mut().for_each(|(_, entry)| entry.key = Entry::NO_KEY);
+            self.doubtful.clear();
+        }
+        self
     }
 
     /// What is known of a payload.
@@ -88,9 +222,15 @@ impl Table {
         }
     }
 
-    /// This table with news added; of several entries for one payload the last one counts, and [`Entry::GONE`] leaves none. Rows are moved in
-    /// place, for a second table would double what a history of millions takes.
+    /// This table with news added, which came in that order. Of several entries for one payload the last one counts, and [`Standing::Gone`]
+    /// leaves none.
+    ///
+    /// Where the API accepted a payload, the other payloads of its record are superseded, and what was in doubt before is in doubt no more.
+    /// Where a record is gone, so is what was known of its payloads. What was refused stays refused.
+    ///
+    /// Rows are moved in place, because a second table would double what a history of millions takes.
     pub fn with(mut self, mut news: Vec<(Digest, Entry)>) -> Table {
+        self.settle_records(&mut news);
         // Stable, so that of one payload the last one is the first from behind.
         news.sort_by_key(|(digest, _)| *digest);
         news.reverse();
@@ -115,9 +255,53 @@ impl Table {
             free -= 1;
             self.rows[free] = new;
         }
-        self.rows.retain(|(_, entry)| entry.status != Entry::GONE);
+        self.rows.retain(|(_, entry)| entry.standing != Standing::Gone);
         self.index();
+        self.forget_reasons();
         self
+    }
+
+    /// Lets news change what is known of the other payloads of their records, in the rows and among the news themselves.
+    fn settle_records(&mut self, news: &mut [(Digest, Entry)]) {
+        let mut last: FxHashMap<StrictKey, Last> = FxHashMap::default();
+        for (number, (digest, entry)) in news.iter().enumerate() {
+            let Some(key) = entry.record() else { continue };
+            let this = Last { number, digest: *digest, what: entry.standing, at: entry.at };
+            match entry.standing {
+                Standing::Accepted | Standing::Gone => drop(last.insert(key, this)),
+                // What was learned tells of an earlier run: the later of two payloads counts, and nothing of this run is undone.
+                Standing::Learned => {
+                    let known = last.entry(key).or_insert(this);
+                    if known.what == Standing::Learned && known.at <= entry.at {
+                        *known = this;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !last.is_empty() {
+            for (digest, entry) in &mut self.rows {
+                let Some(decides) = last.get_mut(&entry.key).filter(|last| last.digest != *digest) else { continue };
+                match (decides.what, entry.standing) {
+                    // The learned one is the older one.
+                    (Standing::Learned, Standing::Accepted) if entry.at > decides.at => {
+                        decides.digest = *digest;
+                        decides.at = entry.at;
+                    }
+                    _ => entry.standing = after(decides.what, entry),
+                }
+            }
+        }
+        for (number, (digest, entry)) in news.iter_mut().enumerate() {
+            let decides = last.get(&entry.key).filter(|last| last.digest != *digest);
+            if let Some(decides) = decides.filter(|last| number < last.number || entry.standing == Standing::Learned)
+            {
+                entry.standing = after(decides.what, entry);
+            }
+            if entry.standing == Standing::Learned {
+                entry.standing = Standing::Accepted;
+            }
+        }
     }
 
     /// By how many bits a digest's prefix is shifted to give its bucket; there are at least two buckets, so it is below 64.
@@ -131,13 +315,40 @@ impl Table {
         let buckets = 1_usize << (64 - shift);
         self.buckets.clear();
         self.buckets.reserve_exact(buckets + 1);
-        for (row, (digest, _)) in self.rows.iter().enumerate() {
+        self.doubtful.clear();
+        self.holds_some = false;
+        for (row, (digest, entry)) in self.rows.iter().enumerate() {
             let bucket = (digest.prefix() >> shift) as usize;
             while self.buckets.len() <= bucket {
                 self.buckets.push(row as u32);
             }
+            self.holds_some |= entry.holds();
+            if entry.standing == Standing::NoAnswer {
+                self.doubtful.extend(entry.record());
+            }
         }
         self.buckets.resize(buckets + 1, self.rows.len() as u32);
+    }
+
+    fn forget_reasons(&mut self) {
+        let mut reasons = std::mem::take(&mut self.reasons);
+        reasons.retain(|digest| matches!(self.get(digest), Some(Entry { standing: Standing::Refused(_), .. })));
+        self.reasons = reasons;
+    }
+}
+
+/// What becomes of another payload of a record, when this was said of the record's last one.
+fn after(what: Standing, other: &mut Entry) -> Standing {
+    match (what, other.standing) {
+        (_, Standing::Refused(_)) => other.standing,
+        (Standing::Gone, _) => Standing::Gone,
+        (_, Standing::Accepted | Standing::Learned) => Standing::Superseded,
+        (Standing::Accepted, Standing::NoAnswer) => Standing::Gone,
+        (Standing::Accepted, Standing::Settled) => {
+            other.key = Entry::NO_KEY;
+            Standing::Settled
+        }
+        (_, other) => other,
     }
 }
 
@@ -154,8 +365,20 @@ mod tests {
         Digest::of(&i.to_le_bytes())
     }
 
+    fn record(n: u8) -> StrictKey {
+        StrictKey([n; 12])
+    }
+
     fn entry(status: u16) -> Entry {
-        Entry { at: 1_700_000_000, status }
+        Entry::of_status(1_700_000_000, status)
+    }
+
+    fn of(key: u8, standing: Standing) -> Entry {
+        Entry { key: StrictKey([key; 12]), at: 5, status: 200, standing }
+    }
+
+    fn standings<const N: usize>(table: &Table, payloads: [u32; N]) -> [Option<Standing>; N] {
+        payloads.map(|payload| table.get(&digest(payload)).map(|entry| entry.standing))
     }
 
     #[test]
@@ -166,6 +389,17 @@ mod tests {
             assert!((0..n).all(|i| table.get(&digest(i)) == Some(entry((i % 500) as u16))));
             assert!((n..n + 100).all(|i| table.get(&digest(i)).is_none()));
         }
+    }
+
+    #[test]
+    fn a_row_takes_36_bytes_of_memory() {
+        assert_eq!(size_of::<(Digest, Entry)>(), 36);
+    }
+
+    #[test]
+    fn every_standing_has_a_code_of_its_own() {
+        assert!(Standing::ALL.iter().all(|standing| Standing::from_code(standing.code()) == *standing));
+        assert_eq!(Standing::from_code(200), Standing::NoAnswer);
     }
 
     #[test]
@@ -180,10 +414,11 @@ mod tests {
 
     #[test]
     fn what_is_gone_leaves_no_entry_and_may_come_back() {
+        let gone = Entry { standing: Standing::Gone, ..entry(201) };
         let table = Table::default().with((0..100).map(|i| (digest(i), entry(201))).collect());
-        let table = table.with((0..50).map(|i| (digest(i), entry(Entry::GONE))).collect());
+        let table = table.with((0..50).map(|i| (digest(i), gone)).collect());
         assert_eq!((table.len(), table.get(&digest(7)), table.get(&digest(70))), (50, None, Some(entry(201))));
-        let table = table.with(vec![(digest(7), entry(Entry::GONE)), (digest(7), entry(200))]);
+        let table = table.with(vec![(digest(7), gone), (digest(7), entry(200))]);
         assert_eq!((table.len(), table.get(&digest(7))), (51, Some(entry(200))));
     }
 
@@ -193,8 +428,90 @@ mod tests {
         if one.0 > other.0 {
             (one, other) = (other, one);
         }
-        assert!(Table::from_rows(vec![one, other]).is_some());
-        assert!(Table::from_rows(vec![other, one]).is_none());
-        assert!(Table::from_rows(vec![one, one]).is_none());
+        let table = |rows| Table::from_rows(rows, 0, Reasons::default());
+        assert!(table(vec![one, other]).is_some());
+        assert!(table(vec![other, one]).is_none());
+        assert!(table(vec![one, one]).is_none());
+    }
+
+    #[test]
+    fn of_one_record_the_payload_accepted_last_holds_whether_news_come_together_or_one_by_one() {
+        use Standing::*;
+        let news = [(1, Accepted), (2, Accepted), (1, Accepted), (3, Accepted), (3, NoAnswer)];
+        let expected = [Some(Superseded), Some(Superseded), Some(NoAnswer)];
+        let news = news.map(|(payload, standing)| (digest(payload), of(7, standing)));
+        let together = Table::default().with(news.to_vec());
+        assert_eq!(standings(&together, [1, 2, 3]), expected);
+        let one_by_one = news.iter().fold(Table::default(), |table, news| table.with(vec![*news]));
+        assert_eq!(one_by_one, together);
+        let table = together.with(vec![(digest(2), of(7, Accepted))]);
+        assert_eq!(standings(&table, [1, 2, 3]), [Some(Superseded), Some(Accepted), None], "the doubt is over");
+    }
+
+    #[test]
+    fn payloads_of_other_records_and_those_without_a_key_do_not_touch_each_other() {
+        use Standing::*;
+        let others = vec![(digest(1), of(1, Accepted)), (digest(2), of(0, Accepted)), (digest(3), of(0, Accepted))];
+        let table = Table::default().with(others).with(vec![(digest(4), of(2, Accepted))]);
+        assert_eq!(standings(&table, [1, 2, 3, 4]), [Some(Accepted); 4]);
+    }
+
+    #[test]
+    fn a_doubt_holds_until_the_record_has_an_acceptance_after_it() {
+        use Standing::*;
+        let table = Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, NoAnswer))]);
+        assert!(table.is_doubtful(&record(7)) && !table.is_doubtful(&record(6)));
+        assert_eq!(standings(&table, [1, 2]), [Some(Accepted), Some(NoAnswer)]);
+        let refused = Entry { status: 400, ..of(7, Refused(RefusalKind::Payload)) };
+        let refused = table.clone().with(vec![(digest(2), refused)]);
+        assert!(!refused.is_doubtful(&record(7)), "a final no changes nothing in the API");
+        assert_eq!(standings(&refused, [1]), [Some(Accepted)]);
+        let again = table.with(vec![(digest(1), of(7, Accepted)), (digest(3), of(7, NoAnswer))]);
+        assert_eq!(standings(&again, [1, 2, 3]), [Some(Accepted), None, Some(NoAnswer)]);
+        assert!(again.is_doubtful(&record(7)));
+    }
+
+    #[test]
+    fn what_is_learned_supersedes_the_older_payload_of_its_record_and_undoes_nothing() {
+        use Standing::*;
+        let learned = |at| Entry { at, ..of(7, Learned) };
+        let table = Table::default().with(vec![(digest(1), learned(10)), (digest(2), learned(20))]);
+        assert_eq!(standings(&table, [1, 2]), [Some(Superseded), Some(Accepted)]);
+        let later = table.clone().with(vec![(digest(3), learned(15))]);
+        assert_eq!(standings(&later, [2, 3]), [Some(Accepted), Some(Superseded)]);
+        let equal = table.clone().with(vec![(digest(3), learned(20))]);
+        assert_eq!(standings(&equal, [2, 3]), [Some(Superseded), Some(Accepted)], "the later one in the files");
+        let sent = table.with(vec![(digest(4), of(7, Accepted)), (digest(3), learned(99))]);
+        assert_eq!(standings(&sent, [2, 3, 4]), [Some(Superseded), Some(Superseded), Some(Accepted)]);
+    }
+
+    #[test]
+    fn a_settled_payload_stays_settled_when_its_record_changes() {
+        use Standing::*;
+        let table = Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, Settled))]);
+        assert_eq!(table.get(&digest(2)).unwrap().record(), Some(record(7)));
+        let table = table.with(vec![(digest(3), of(7, Accepted))]);
+        assert_eq!(standings(&table, [1, 2, 3]), [Some(Superseded), Some(Settled), Some(Accepted)]);
+        assert_eq!(table.get(&digest(2)).unwrap().record(), None);
+    }
+
+    #[test]
+    fn when_a_record_is_gone_nothing_is_known_of_its_payloads_but_refusals() {
+        use Standing::*;
+        let known = [(1, Accepted), (2, Superseded), (3, NoAnswer), (4, Refused(RefusalKind::Payload))];
+        let known = known.map(|(payload, standing)| (digest(payload), of(7, standing)));
+        let table = Table::default().with(known.to_vec()).with(vec![(digest(9), of(7, Gone))]);
+        let expected = [None, None, None, Some(Refused(RefusalKind::Payload)), None];
+        assert_eq!(standings(&table, [1, 2, 3, 4, 9]), expected);
+    }
+
+    #[test]
+    fn under_another_definition_keys_are_forgotten_and_standings_kept() {
+        use Standing::*;
+        let table = Table::default().under(5).with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, Accepted))]);
+        assert_eq!(table.clone().under(5), table);
+        let table = table.under(6);
+        assert_eq!(standings(&table, [1, 2]), [Some(Superseded), Some(Accepted)]);
+        assert!(table.rows().iter().all(|(_, entry)| entry.record().is_none()));
     }
 }
