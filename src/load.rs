@@ -21,8 +21,8 @@ use crate::chain::{self, Chain};
 use crate::clock;
 use crate::config::Level;
 use crate::digest::Digest;
-use crate::edfi::key::LooseKey;
 use crate::door::Door;
+use crate::edfi::key::LooseKey;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Natural;
@@ -37,9 +37,9 @@ use crate::results::Stopped;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
-use crate::state::resend::Resend;
 use crate::state::journal;
 use crate::state::reasons::Said;
+use crate::state::resend::Resend;
 use crate::state::table::{Entry, Standing};
 use crate::validate::findings::Invalid;
 
@@ -179,15 +179,13 @@ impl Load<'_> {
     /// The first pass over a tier.
     fn tier(&self, tier: &Tier, desk: &mut Desk, waiting: &mut Waiting) -> Result<()> {
         let numbers = tier.first..tier.first + tier.jobs.len();
-        let resources: Vec<_> = numbers.map(|number| (self.routes[number].resource(), self.definition(number))).collect();
+        let resources: Vec<_> =
+            numbers.map(|number| (self.routes[number].resource(), self.definition(number))).collect();
         let tables = desk.history.tables(&resources, self.pool)?;
         let natural = self.natural[tier.first..].iter().map(Option::as_ref);
-        let known = tier
-            .jobs
-            .iter()
-            .zip(tables)
-            .zip(natural)
-            .map(|((job, table), natural)| Known::new(table, natural).of_files(&job.files, job.bytes()).without(self.invalid));
+        let known = tier.jobs.iter().zip(tables).zip(natural).map(|((job, table), natural)| {
+            Known::new(table, natural).of_files(&job.files, job.bytes()).without(self.invalid)
+        });
         let knowledge = Knowledge::new(tier.first, known.collect());
         // Where the pieces of one resource end those of the next begin.
         let mut before = None;
@@ -207,12 +205,7 @@ impl Load<'_> {
     }
 
     /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.
-    fn passes(
-        &self,
-        parked: Vec<Parked>,
-        stuck: &FxHashSet<(usize, LooseKey)>,
-        desk: &mut Desk,
-    ) -> Result<Vec<Chain>> {
+    fn passes(&self, parked: Vec<Parked>, stuck: &FxHashSet<(usize, LooseKey)>, desk: &mut Desk) -> Result<Vec<Chain>> {
         let is_stuck = |parked: &Parked| parked.key().is_some_and(|key| stuck.contains(&(parked.resource(), key)));
         let (outrun, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_stuck);
         outrun.into_iter().for_each(|parked| {

@@ -262,7 +262,8 @@ mod tests {
         tally.add(outcome(5, Verdict::Refused(reason("too long"))));
         assert_eq!((tally.counts.created, tally.counts.updated, tally.counts.refused), (1, 1, 2));
         assert!(tally.counts.balances());
-        let lines = tally.failures.iter().map(|(of, failure)| (of, failure.places.values().flatten().collect::<Vec<_>>()));
+        let lines =
+            tally.failures.iter().map(|(of, failure)| (of, failure.places.values().flatten().collect::<Vec<_>>()));
         assert_eq!(lines.collect::<Vec<_>>(), [(&reason("too long"), vec![&3, &5])]);
         tally.add(outcome(6, Verdict::Accepted { status: 200 }));
         assert!(!tally.counts.balances(), "an outcome without a line must show");

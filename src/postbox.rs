@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn what_does_not_fill_it_is_entered_while_workers_are_still_there() {
         let (told, hear) = std::sync::mpsc::channel();
-        let postbox = Postbox::new(8, |_| false, |news: Vec<i32>| news.into_iter().for_each(|piece| told.send(piece).unwrap()));
+        let postbox =
+            Postbox::new(8, |_| false, |news: Vec<i32>| news.into_iter().for_each(|piece| told.send(piece).unwrap()));
         std::thread::scope(|scope| {
             let postbox = &postbox;
             scope.spawn(move || {
@@ -140,10 +141,14 @@ mod tests {
     fn what_is_unwritten_is_always_fewer_than_three_pieces_for_each_worker() {
         let handed_in = AtomicUsize::new(0);
         let (mut entered, mut most) = (0, 0);
-        let postbox = Postbox::new(8, |_| false, |news: Vec<()>| {
-            most = most.max(handed_in.load(Ordering::SeqCst) - entered);
-            entered += news.len();
-        });
+        let postbox = Postbox::new(
+            8,
+            |_| false,
+            |news: Vec<()>| {
+                most = most.max(handed_in.load(Ordering::SeqCst) - entered);
+                entered += news.len();
+            },
+        );
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {

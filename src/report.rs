@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::Zoned;
 use serde_json::{Map, Value, json};
 
+use crate::api::refusal::RefusalKind;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::api::refusal::RefusalKind;
 use crate::outcome::{Counts, Failure, Failures, Places, Reason, Tally};
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};

@@ -28,7 +28,7 @@ use crate::state::resend::{Due, Resend};
 use crate::state::table::{Entry, Standing, Table};
 use crate::validate::findings::Invalid;
 use claims::{Claimed, Claims, Spare};
-use later::Later;
+use later::{Later, Position};
 
 /// What sifting needs to know of one resource of a tier.
 pub struct Known<'a> {
@@ -95,10 +95,11 @@ impl<'a> Known<'a> {
         rules.due(entry, doubtful)
     }
 
-    /// Whether the API holds a payload of this record that stands behind this line in the files.
-    fn is_overtaken(&self, key: Option<StrictKey>, position: (usize, u64), rules: &Resend) -> bool {
+    /// Whether a later line of the same record in the files makes this one needless, which is due for that reason.
+    fn is_overtaken(&self, key: Option<StrictKey>, why: Due, position: Position, rules: &Resend) -> bool {
         let Some(key) = key.filter(|_| self.table.holds_some() && !rules.force) else { return false };
-        self.later.get_or_init(|| later::look(self, rules)).is_behind(&key, position)
+        let later = self.later.get_or_init(|| later::look(self, rules));
+        later.is_held(&key, position) || why == Due::InDoubt && later.is_due(&key, position)
     }
 }
 
@@ -201,7 +202,8 @@ fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, 
             }
             now
         });
-        match known.due(entry.as_ref(), rules) {
+        let why = known.due(entry.as_ref(), rules);
+        match why {
             Due::Accepted => sifted.counts.skipped += 1,
             Due::Refused => {
                 sifted.counts.skipped_refused += 1;
@@ -211,11 +213,11 @@ fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, 
                 sifted.left_out.push((place, refusal));
             }
             // What was superseded stays so where the files do not differ from what the API holds, which is seen without reading the payload.
-            Due::Yes if known.is_overtaken(entry.as_ref().and_then(Entry::record), (number, line), rules) => {
+            _ if known.is_overtaken(entry.as_ref().and_then(Entry::record), why, (number, line), rules) => {
                 sifted.counts.skipped += 1;
             }
-            Due::Yes => match read(bytes, known.natural) {
-                Ok(Some(keys)) if known.is_overtaken(Some(keys.strict), (number, line), rules) => {
+            Due::Yes | Due::InDoubt => match read(bytes, known.natural) {
+                Ok(Some(keys)) if known.is_overtaken(Some(keys.strict), why, (number, line), rules) => {
                     sifted.counts.skipped += 1;
                 }
                 read => {

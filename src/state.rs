@@ -183,13 +183,7 @@ impl Shelf<'_> {
 }
 
 /// What is known of a resource's payloads, read without lock or change, for a look ahead.
-pub fn peek(
-    disk: &dyn Disk,
-    state_dir: &Path,
-    data_url: &str,
-    resource: &Resource,
-    definition: u64,
-) -> Result<Table> {
+pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource, definition: u64) -> Result<Table> {
     let folder = target::folder(state_dir, data_url);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
     let mut growing = Growing::new(BTreeMap::from([(resource.to_string(), table)]));
@@ -281,7 +275,10 @@ mod tests {
         history.record(&students, &news(1, 201));
         history.settle().unwrap();
         assert!(peek(&System, &dir, "http://localhost/data/v3/2026", &students, 0).unwrap().is_empty());
-        assert!(peek(&System, &dir, URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(), "nor do namespaces");
+        assert!(
+            peek(&System, &dir, URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(),
+            "nor do namespaces"
+        );
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

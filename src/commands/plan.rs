@@ -83,7 +83,8 @@ fn rows(
     let knowledge = Knowledge::new(tier.first, known);
     let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
     let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
-    let row = |job: &Job| Row { resource: job.turn.resource.clone(), files: job.files.len(), counts: Counts::default() };
+    let row =
+        |job: &Job| Row { resource: job.turn.resource.clone(), files: job.files.len(), counts: Counts::default() };
     let mut rows: Vec<Row> = tier.jobs.iter().map(row).collect();
     let never = |payload: Infallible, _: &dyn Fn(Sifted)| match payload {};
     pool::run(pool, pieces, look, never, |news| {

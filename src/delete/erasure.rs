@@ -147,7 +147,13 @@ impl Erasure {
             let trouble = |(reason, failure): (&Reason, &Failure)| {
                 let first = failure.places.iter().next();
                 let first = first.and_then(|(file, lines)| Some((file.to_path_buf(), *lines.iter().min()?)));
-                Trouble { resource: resource.clone(), reason: reason.clone(), count: failure.count, first, correlation_id: None }
+                Trouble {
+                    resource: resource.clone(),
+                    reason: reason.clone(),
+                    count: failure.count,
+                    first,
+                    correlation_id: None,
+                }
             };
             all.extend(account.failures.iter().map(trouble));
             let unread = account.unread.iter().map(|reason| (reason, Failure { count: 1, ..Failure::default() }));

@@ -95,12 +95,7 @@ fn enter_flaw(flaw: Outcome, desk: &mut Desk) {
     }
 }
 
-fn look_up(
-    deletion: &Deletion,
-    finders: &[Option<Finder>],
-    naturals: &[Option<Natural>],
-    payload: &Payload,
-) -> News {
+fn look_up(deletion: &Deletion, finders: &[Option<Finder>], naturals: &[Option<Natural>], payload: &Payload) -> News {
     let outcome = payload.outcome(Verdict::Untried);
     match found(deletion, finders, payload) {
         Ok(Some(id)) => {

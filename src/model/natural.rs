@@ -98,7 +98,9 @@ impl Natural {
         for (way, members) in &self.to_itself {
             let mut references = Vec::new();
             follow(&payload, way, &mut references);
-            keys.extend(references.into_iter().filter_map(|reference| referred(reference, members)).map(|key| LooseKey(key.0)));
+            keys.extend(
+                references.into_iter().filter_map(|reference| referred(reference, members)).map(|key| LooseKey(key.0)),
+            );
         }
         keys
     }

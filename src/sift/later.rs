@@ -16,14 +16,30 @@ use crate::source::{Block, Blocks, Piece};
 use crate::state::resend::{Due, Resend};
 use crate::state::table::Entry;
 
-/// For each record of which a payload is due, the last line behind it that the API holds: the number of its piece, and the line.
+/// Where a line stands: the number of its piece, and its own.
+pub type Position = (usize, u64);
+
+/// Each record of which a payload is due.
 #[derive(Debug, Default)]
-pub struct Later(FxHashMap<StrictKey, Option<(usize, u64)>>);
+pub struct Later(FxHashMap<StrictKey, Last>);
+
+#[derive(Debug)]
+struct Last {
+    /// The last line that is due.
+    due: Position,
+    /// The last line behind one that is due of which the API holds the payload.
+    held: Option<Position>,
+}
 
 impl Later {
-    /// Whether the API holds a payload of this record that stands behind this position.
-    pub fn is_behind(&self, key: &StrictKey, position: (usize, u64)) -> bool {
-        self.0.get(key).is_some_and(|last| last.is_some_and(|last| last > position))
+    /// Whether a payload of this record stands behind this position and the API holds it.
+    pub fn is_held(&self, key: &StrictKey, position: Position) -> bool {
+        self.0.get(key).is_some_and(|last| last.held.is_some_and(|held| held > position))
+    }
+
+    /// Whether a payload of this record stands behind this position and is due.
+    pub fn is_due(&self, key: &StrictKey, position: Position) -> bool {
+        self.0.get(key).is_some_and(|last| last.due > position)
     }
 }
 
@@ -49,12 +65,15 @@ fn look_at(number: usize, block: &Block, known: &Known, rules: &Resend, later: &
         match known.due(entry.as_ref(), rules) {
             Due::Accepted => {
                 if let Some(last) = record.and_then(|key| later.0.get_mut(&key)) {
-                    *last = Some((number, line));
+                    last.held = Some((number, line));
                 }
             }
-            Due::Yes => {
+            Due::Yes | Due::InDoubt => {
                 let key = record.or_else(|| read(text, known.natural).ok().flatten().map(|keys| keys.strict));
-                later.0.extend(key.filter(|key| !later.0.contains_key(key)).map(|key| (key, None)));
+                if let Some(key) = key {
+                    let due = (number, line);
+                    later.0.entry(key).or_insert(Last { due, held: None }).due = due;
+                }
             }
             // It is not sent.
             Due::Refused => {}

@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn a_journal_of_the_version_before_is_read_and_the_next_one_is_of_this_version() {
         let path = path("before");
-        let body = Body2 { resource: "ed-fi/students", entries: vec![(Digest([1; 16]), 7, 201), (Digest([2; 16]), 8, 0)] };
+        let body =
+            Body2 { resource: "ed-fi/students", entries: vec![(Digest([1; 16]), 7, 201), (Digest([2; 16]), 8, 0)] };
         let body = postcard::to_extend(&body, Vec::new()).unwrap();
         std::fs::write(&path, [&HEAD_2[..], &frame_head(&body), &body, b"torn"].concat()).unwrap();
         let (mut journal, extent) = Journal::open(&System, &path).unwrap();

@@ -23,6 +23,8 @@ pub struct Resend {
 pub enum Due {
     /// It is to be sent, unless the API holds a later payload of its record in the files.
     Yes,
+    /// It was accepted, but the API may hold another one of its record since: it is to be sent if it is the last one of that in the files.
+    InDoubt,
     /// The API holds it.
     Accepted,
     /// It was refused before.
@@ -40,7 +42,7 @@ impl Resend {
             || self.statuses.contains(&entry.status);
         match entry.standing {
             _ if again => Due::Yes,
-            Standing::Accepted if doubtful => Due::Yes,
+            Standing::Accepted if doubtful => Due::InDoubt,
             Standing::Accepted | Standing::Settled => Due::Accepted,
             Standing::Refused(RefusalKind::Payload) if self.skip_refused => Due::Refused,
             _ => Due::Yes,
@@ -75,10 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_may_no_longer_hold_is_due() {
+    fn what_the_api_may_no_longer_hold_is_in_doubt() {
         let entry = |standing| Entry { key: Entry::NO_KEY, at: 50, status: 201, standing };
-        assert_eq!(Resend::default().due(Some(&entry(Standing::Accepted)), true), Due::Yes);
+        assert_eq!(Resend::default().due(Some(&entry(Standing::Accepted)), true), Due::InDoubt);
         assert_eq!(Resend::default().due(Some(&entry(Standing::Settled)), true), Due::Accepted);
+        let force = Resend { force: true, ..Resend::default() };
+        assert_eq!(force.due(Some(&entry(Standing::Accepted)), true), Due::Yes);
     }
 
     #[test]

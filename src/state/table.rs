@@ -294,8 +294,7 @@ impl Table {
         }
         for (number, (digest, entry)) in news.iter_mut().enumerate() {
             let decides = last.get(&entry.key).filter(|last| last.digest != *digest);
-            if let Some(decides) = decides.filter(|last| number < last.number || entry.standing == Standing::Learned)
-            {
+            if let Some(decides) = decides.filter(|last| number < last.number || entry.standing == Standing::Learned) {
                 entry.standing = after(decides.what, entry);
             }
             if entry.standing == Standing::Learned {

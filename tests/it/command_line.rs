@@ -66,7 +66,7 @@ fn every_alias_does_what_its_option_does() {
         (&["students,staffs"][..], &["-s", "--selector"][..]),
         (&["stud*"], &["-e", "--exclude"]),
         (&[], &["-f", "--force"]),
-        (&["400"], &["-r", "-u", "--resend-status-codes", "--retry-status-codes"]),
+        (&["201", "-e", "schoolYearTypes"], &["-r", "-u", "--resend-status-codes", "--retry-status-codes"]),
         (&[r#"{"WHERE": "more"}"#, "-c", "other.yaml"], &["-p", "--params"]),
         (&["other.yaml", "-p", r#"{"WHERE": "more"}"#, "-f"], &["-c", "--config", "--config-file"]),
         (&["2999-01-01T00:00:00Z", "-s", "students"], &["-o", "-t", "--older-than"]),
@@ -76,9 +76,10 @@ fn every_alias_does_what_its_option_does() {
         assert_eq!(said.len(), 1, "{aliases:?}: {said:#?}");
         assert!(all.insert(said.into_iter().next().unwrap()), "{aliases:?} changes nothing");
     }
-    let failed = planned(&stage, &["--failed"]);
-    assert_eq!(failed, planned(&stage, &["--set", "resend_failed", "true"]));
-    assert_ne!(failed, planned(&stage, &[]));
+    let skipping = planned(&stage, &["--skip-refused"]);
+    assert_eq!(skipping, planned(&stage, &["--set", "resend_failed", "false"]));
+    let failed = planned(&stage, &["--failed", "--set", "resend_failed", "false"]);
+    assert!(failed == planned(&stage, &[]) && failed != skipping);
     for [short, long] in [["-h", "--help"], ["-v", "--version"]] {
         let (short, long) = (stage.run(&[short]).expect(0), stage.run(&[long]).expect(0));
         assert!(!short.out.is_empty() && short.out == long.out && short.err.is_empty());

@@ -80,9 +80,11 @@ fn some_refused_is_3_unless_that_is_fine() {
 fn known_refusals_are_3_unless_that_is_fine() {
     let stage = sending(&[students(2), vec![wrong()]].concat());
     stage.send(&[]).0.expect(3);
-    stage.send(&[]).0.expect(3);
-    stage.send(&["--partial-ok"]).0.expect(0);
+    stage.send(&["--skip-refused"]).0.expect(3);
+    stage.send(&["--skip-refused", "--partial-ok"]).0.expect(0);
     assert_eq!(stage.posts().len(), 3);
+    stage.send(&[]).0.expect(3);
+    assert_eq!(stage.posts().len(), 4, "without that option it is sent again");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use lightbeam::resource::Resource;
 use lightbeam::selector::Selector;
 use lightbeam::sift::{Knowledge, Known, sift};
 use lightbeam::source::{Block, Piece};
-use lightbeam::state::resend::{Due, Resend};
 use lightbeam::state::reasons::Reasons;
+use lightbeam::state::resend::{Due, Resend};
 use lightbeam::state::table::{Entry, Table};
 
 use crate::chance::Chance;
@@ -214,7 +214,8 @@ fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
         assert!(counts.read == lines && counts.balances(), "{counts:?} of {lines} lines");
         let accepted: u64 = tally.accepted.values().sum();
         assert_eq!(accepted, counts.created + counts.updated);
-        let failures: usize = tally.failures.iter().flat_map(|(_, failure)| failure.places.values()).map(Vec::len).sum();
+        let failures: usize =
+            tally.failures.iter().flat_map(|(_, failure)| failure.places.values()).map(Vec::len).sum();
         assert!(failures as u64 <= counts.failed());
     }
 }
