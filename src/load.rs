@@ -357,7 +357,8 @@ impl Load<'_> {
                         said.push((outcome.resource, (entry.0, Said::of(refusal))));
                     }
                 }
-                News::Parked(_) => {}
+                // It is answered for now, so that nothing is in doubt until it is sent again.
+                News::Parked(parked) => entries.extend(parked.answered(now).map(|entry| (parked.resource(), entry))),
             }
         }
         // Stable: of one resource they stay in the order in which they became known.

@@ -142,6 +142,13 @@ impl Parked {
         Some((self.outcome.digest?, entry))
     }
 
+    /// That it was refused for now, if it was sent and its record is known.
+    pub fn answered(&self, now: u32) -> Option<(Digest, Entry)> {
+        let refusal = self.refusal.as_ref()?;
+        let (key, standing) = (self.outcome.key?.strict, Standing::Refused(refusal.kind()));
+        Some((self.outcome.digest?, Entry { key, at: now, status: refusal.status, standing }))
+    }
+
     /// What it ends as when no further try helps, and the letter that tells of it if it can be read again.
     pub fn refused(self) -> (Outcome, Option<Letter>) {
         let Some(refusal) = self.refusal.clone() else { return (self.unsent(), None) };

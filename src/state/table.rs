@@ -226,7 +226,8 @@ impl Table {
     /// leaves none.
     ///
     /// Where the API accepted a payload, the other payloads of its record are superseded, and what was in doubt before is in doubt no more.
-    /// Where a record is gone, so is what was known of its payloads. What was refused stays refused.
+    /// Where a record is gone, so is what was known of its payloads. What was refused stays refused. A refusal ends the doubt that the same
+    /// request raised, but not one of an earlier request.
     ///
     /// Rows are moved in place, because a second table would double what a history of millions takes.
     pub fn with(mut self, mut news: Vec<(Digest, Entry)>) -> Table {
@@ -279,8 +280,12 @@ impl Table {
                 _ => {}
             }
         }
-        if !last.is_empty() {
+        let unsure = self.unsure(news);
+        if !last.is_empty() || !unsure.is_empty() {
             for (digest, entry) in &mut self.rows {
+                if entry.standing == Standing::Accepted && unsure.get(&entry.key).is_some_and(|other| other != digest) {
+                    entry.standing = Standing::Superseded;
+                }
                 let Some(decides) = last.get_mut(&entry.key).filter(|last| last.digest != *digest) else { continue };
                 match (decides.what, entry.standing) {
                     // The learned one is the older one.
@@ -301,6 +306,14 @@ impl Table {
                 entry.standing = Standing::Accepted;
             }
         }
+    }
+
+    /// The records that the API may hold in the form of a payload which it refuses now: when that was sent before, no answer came.
+    fn unsure(&self, news: &[(Digest, Entry)]) -> FxHashMap<StrictKey, Digest> {
+        let refused = news.iter().filter(|(_, entry)| matches!(entry.standing, Standing::Refused(_)));
+        let unanswered = |digest| matches!(self.get(digest), Some(Entry { standing: Standing::NoAnswer, .. }));
+        let before = refused.filter(|(digest, _)| unanswered(digest));
+        before.filter_map(|(digest, entry)| Some((entry.record()?, *digest))).collect()
     }
 
     /// By how many bits a digest's prefix is shifted to give its bucket; there are at least two buckets, so it is below 64.
@@ -461,8 +474,11 @@ mod tests {
         let table = Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, NoAnswer))]);
         assert!(table.is_doubtful(&record(7)) && !table.is_doubtful(&record(6)));
         assert_eq!(standings(&table, [1, 2]), [Some(Accepted), Some(NoAnswer)]);
-        let refused = Entry { status: 400, ..of(7, Refused(RefusalKind::Payload)) };
-        let refused = table.clone().with(vec![(digest(2), refused)]);
+        let no = Entry { status: 400, ..of(7, Refused(RefusalKind::Payload)) };
+        let refused = table.clone().with(vec![(digest(2), of(7, NoAnswer)), (digest(2), no)]);
+        assert!(!refused.is_doubtful(&record(7)));
+        assert_eq!(standings(&refused, [1]), [Some(Superseded)], "the earlier request may have been heard");
+        let refused = Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, NoAnswer)), (digest(2), no)]);
         assert!(!refused.is_doubtful(&record(7)), "a final no changes nothing in the API");
         assert_eq!(standings(&refused, [1]), [Some(Accepted)]);
         let again = table.with(vec![(digest(1), of(7, Accepted)), (digest(3), of(7, NoAnswer))]);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lightbeam::api::refusal::RefusalKind;
 use lightbeam::digest::Digest;
+use lightbeam::edfi::key::StrictKey;
 use lightbeam::folder::Found;
 use lightbeam::outcome::{Counts, Reason, Tally, Verdict};
 use lightbeam::plan::{BEFORE_ALL, Catalog, Scope, Turn, build};
@@ -14,7 +16,7 @@ use lightbeam::sift::{Knowledge, Known, sift};
 use lightbeam::source::{Block, Piece};
 use lightbeam::state::reasons::Reasons;
 use lightbeam::state::resend::{Due, Resend};
-use lightbeam::state::table::{Entry, Table};
+use lightbeam::state::table::{Entry, Standing, Table};
 
 use crate::chance::Chance;
 
@@ -170,6 +172,70 @@ fn a_table_knows_what_a_map_would_know() {
         assert_eq!(table.len(), map.len());
         assert!(map.iter().all(|(digest, entry)| table.get(digest) == Some(*entry)));
         assert_eq!(Table::from_rows(table.rows().to_vec(), 0, Reasons::default()).unwrap().rows(), table.rows());
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Became {
+    Accepted,
+    Refused,
+    /// Nobody answered, and the API stored it nonetheless.
+    Stored,
+    /// Nobody answered, and it was lost.
+    Lost,
+}
+
+#[test]
+fn a_payload_that_the_state_skips_is_the_one_that_the_api_holds_whatever_was_sent_and_lost_before() {
+    let mut chance = Chance::new(6);
+    const ALL: [Became; 4] = [Became::Accepted, Became::Refused, Became::Stored, Became::Lost];
+    let entry = |key: u8, status: u16, standing: Standing| Entry { key: StrictKey([key; 12]), at: 1, status, standing };
+    for _ in 0..3_000 {
+        let (mut table, mut api) = (Table::default(), BTreeMap::<u8, Digest>::new());
+        for _ in 0..1 + chance.below(5) {
+            // A run: what it journals is brought in at once or in pieces, and it may be killed after any request.
+            let (before, mut news, mut seen) = (table.clone(), Vec::new(), BTreeSet::new());
+            for _ in 0..chance.below(8) {
+                let key = 1 + chance.below(2) as u8;
+                let digest = Digest([10 * key + chance.below(3) as u8; 16]);
+                let holds = before.get(&digest).is_some_and(|entry| entry.holds());
+                // The first payload of a record needs no doubt if the API holds nothing that is known, or just that payload.
+                if !seen.insert(key) || before.holds_some() && !holds {
+                    news.push((digest, entry(key, 0, Standing::NoAnswer)));
+                }
+                let became = ALL[chance.below(4) as usize];
+                if matches!(became, Became::Accepted | Became::Stored) {
+                    api.insert(key, digest);
+                }
+                let killed = chance.percent(10);
+                match became {
+                    _ if killed => {}
+                    Became::Accepted => news.push((digest, entry(key, 201, Standing::Accepted))),
+                    Became::Refused => news.push((digest, entry(key, 400, Standing::Refused(RefusalKind::Payload)))),
+                    Became::Stored | Became::Lost if before.get(&digest).is_some() => {
+                        news.push((digest, entry(key, 0, Standing::NoAnswer)));
+                    }
+                    Became::Stored | Became::Lost => {}
+                }
+                if killed {
+                    break;
+                }
+                // What was sent without an answer ends the record's turn in this run.
+                if matches!(became, Became::Stored | Became::Lost) {
+                    break;
+                }
+                if chance.percent(20) {
+                    table = table.with(std::mem::take(&mut news));
+                }
+            }
+            table = table.with(news);
+            for (digest, known) in table.rows() {
+                let key = known.key.0[0];
+                let skipped = Resend::default().due(Some(known), table.is_doubtful(&known.key)) == Due::Accepted;
+                assert!(!skipped || api.get(&key) == Some(digest), "{digest} is skipped, the API holds {:?}", api.get(&key));
+            }
+        }
     }
 }
 
