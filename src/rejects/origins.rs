@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fxhash::FxHashMap;
+use fxhash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
 use super::REASONS;
@@ -109,6 +109,15 @@ fn pairs(before: &[Digest], now: &[Digest]) -> Vec<(usize, usize)> {
     for (before_end, now_end) in ends {
         between(before_end, now_end, (before_next, now_next));
     }
+    // Whoever puts lines in another order and mends just one leaves no doubt either.
+    let only_one = |all: &[Digest], of: &[Digest], paired: FxHashSet<usize>| {
+        let of: FxHashSet<&Digest> = of.iter().collect();
+        let mut others = (0..all.len()).filter(|at| !of.contains(&all[*at]) && !paired.contains(at));
+        others.next().filter(|_| others.next().is_none())
+    };
+    let before_at = only_one(before, now, pairs.iter().map(|(before_at, _)| *before_at).collect());
+    let now_at = only_one(now, before, pairs.iter().map(|(_, now_at)| *now_at).collect());
+    pairs.extend(before_at.zip(now_at));
     pairs
 }
 
@@ -135,5 +144,7 @@ mod tests {
         assert_eq!(paired("abcde", "acDE"), [('d', 'D'), ('e', 'E')], "b was removed");
         assert_eq!(paired("abc", "axyBc"), []);
         assert_eq!(paired("abc", ""), []);
+        assert_eq!(paired("abc", "cAb"), [('a', 'A')]);
+        assert_eq!(paired("abc", "cAB"), [], "a or b");
     }
 }
