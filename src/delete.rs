@@ -231,7 +231,7 @@ impl Deletion<'_> {
             match news {
                 News::Parked(waiting) => parked.push(waiting),
                 News::Settled(doomed, fate) => {
-                    desk.progress.resource = self.routes[doomed.resource].resource.name().into();
+                    desk.progress.resource = self.routes[doomed.resource].resource.label().into();
                     desk.enter(doomed.resource, &fate, doomed.payload.as_ref().map(|(place, _)| place));
                     if let Some((_, digest)) = doomed.payload {
                         memory.settled(doomed.resource, &self.routes[doomed.resource].resource, [digest], &fate);

@@ -53,7 +53,7 @@ pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk
                 match news {
                     News::Sifted(sifted) => {
                         let resource = &deletion.routes[sifted.resource].resource;
-                        desk.progress.resource = resource.name().into();
+                        desk.progress.resource = resource.label().into();
                         desk.progress.total += sifted.counts.payloads() - sifted.counts.duplicates;
                         desk.accounts[sifted.resource].lines.add(&sifted.counts);
                         sifted.flaws.into_iter().for_each(|flaw| enter_flaw(flaw, desk));
