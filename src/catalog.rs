@@ -36,13 +36,20 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn namespace_of(&self, name: &str) -> &str {
+    /// `None` if overrides name it in several namespaces.
+    fn namespace_of(&self, name: &str) -> Option<&str> {
         let names = |names: &Vec<String>| names.iter().any(|n| n.eq_ignore_ascii_case(name));
-        self.overrides.iter().find(|(_, list)| names(list)).map_or(self.namespace, |(namespace, _)| namespace)
+        let mut overrides = self.overrides.iter().filter(|(_, list)| names(list)).map(|(namespace, _)| namespace);
+        match (overrides.next(), overrides.next()) {
+            (None, _) => Some(self.namespace),
+            (Some(namespace), None) => Some(namespace),
+            (Some(_), Some(_)) => None,
+        }
     }
 
     fn holds(&self, resource: &Resource) -> bool {
-        namespace_key(self.namespace_of(resource.name())) == namespace_key(resource.namespace())
+        let namespace = self.namespace_of(resource.name());
+        namespace.is_some_and(|namespace| namespace_key(namespace) == namespace_key(resource.namespace()))
     }
 }
 
@@ -283,6 +290,9 @@ mod tests {
         assert_eq!(selected(&catalog, "*", ""), ["ed-fi/students", "ed-fi/candidates"]);
         assert_eq!(selected(&catalog, "", ""), ["ed-fi/students", "ed-fi/candidates"]);
         assert_eq!(selected(&catalog, "*s", ""), ["ed-fi/students", "ed-fi/candidates"]);
+        let namespaces = ["ed-fi", "tpdm"].map(|namespace| (namespace.to_string(), vec!["candidates".to_string()]));
+        let undecided = self::catalog("ed-fi", &BTreeMap::from(namespaces));
+        assert_eq!(selected(&undecided, "candidates", ""), ["ed-fi/candidates", "tpdm/candidates"]);
         let Meaning::Undecided(turns) = catalog.meaning("leavers") else { panic!("two have it") };
         assert_eq!(ways(turns.iter().map(|turn| &turn.resource)), "tx/leavers or tpdm/leavers");
         assert_eq!(catalog.meaning("rubrics"), Meaning::Nothing);

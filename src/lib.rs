@@ -5,7 +5,7 @@
 //! ```text
 //! argv ─cli→ Command ┐
 //! YAML ─config→ Config ┴→ Api::connect → dependencies ─┐
-//! data folder ─folder→ Found ─plan→ Plan [tier, …] ────┴→ Load
+//! data folder ─folder→ Found ─catalog→ Assigned ─plan→ Plan [tier, …] ┴→ Load
 //!
 //! for each tier, on one pool of workers:
 //!   source: files → blocks of whole lines

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::delete::{erase, left};
 use crate::support::{Stage, ended, number, total};
 
-/// An API where `ed-fi` and `tpdm` both have candidates, each with a schema of its own. Only `tpdm` has rubrics, which refer to its candidates.
+/// An API where `ed-fi` and `tpdm` both have candidates, each with a schema of its own, and descriptors of their stages. Only `tpdm` has rubrics, which refer to its candidates.
 fn stage() -> Stage {
     let metadata = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/namesakes");
     Stage::with(Options { metadata: Some(metadata), ..Options::default() })
@@ -228,6 +228,28 @@ fn each_is_validated_by_its_own_schema_and_references_lead_to_the_one_that_they_
     let results = results_of(&stage, &["validate+send", "-f"], 3);
     let method = |name: &str| results["resources"][name]["failures"][0]["method"].clone();
     assert_eq!((method("ed-fi/candidates"), method("tpdm/candidates")), ("schema".into(), "schema".into()));
+}
+
+#[test]
+fn a_descriptor_that_both_have_is_looked_up_in_the_namespace_of_the_schema_that_holds_it() {
+    let stage = stage();
+    let value = |code: &str| {
+        let namespace = "uri://lightbeam.example/StageDescriptor";
+        format!(r#"{{"codeValue":"{code}","namespace":"{namespace}","shortDescription":"{code}"}}"#)
+    };
+    stage.data("ed-fi/stageDescriptors.jsonl", &[value("Core")]);
+    stage.data("tpdm/stageDescriptors.jsonl", &[value("Tpdm")]);
+    let staged = |payload: String, code: &str| {
+        payload.replace('}', &format!(r#","stageDescriptor":"uri://lightbeam.example/StageDescriptor#{code}"}}"#))
+    };
+    stage.data("ed-fi/candidates.jsonl", &[staged(core("1"), "Core"), staged(core("2"), "Tpdm")]);
+    stage.data("tpdm/candidates.jsonl", &[staged(tpdm("1"), "Core"), staged(tpdm("2"), "Tpdm")]);
+    let results = results_of(&stage, &["validate"], 3);
+    let wrong = |name: &str| results["resources"][name]["failures"][0]["line_numbers"].clone();
+    assert_eq!((wrong("ed-fi/candidates"), wrong("tpdm/candidates")), (json!([2]), json!([1])));
+    let (run, sent) = stage.send(&[]);
+    run.expect(3);
+    assert_eq!((total(&sent, "created"), total(&sent, "refused")), (4, 2), "the API sees it the same way");
 }
 
 #[test]
