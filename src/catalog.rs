@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Source;
 use crate::nearest::nearest;
-use crate::resource::{Resource, namespace_key};
+use crate::resource::{Resource, is_same_namespace};
 use crate::selector::{Bare, Selector};
 
 /// The order of resources that the API's dependencies leave out; theirs begin with 1.
@@ -49,13 +49,18 @@ impl Scope<'_> {
 
     fn holds(&self, resource: &Resource) -> bool {
         let namespace = self.namespace_of(resource.name());
-        namespace.is_some_and(|namespace| namespace_key(namespace) == namespace_key(resource.namespace()))
+        namespace.is_some_and(|namespace| is_same_namespace(namespace, resource.namespace()))
     }
 }
 
-/// Every resource of the API, by its name in lower case.
+/// Every resource of the API.
 #[derive(Clone, Debug, Default)]
-pub struct Catalog(BTreeMap<String, Namesakes>);
+pub struct Catalog {
+    /// By the name in lower case.
+    names: BTreeMap<String, Namesakes>,
+    /// As the API spells them.
+    namespaces: Vec<String>,
+}
 
 /// The resources of one name.
 #[derive(Clone, Debug, Default)]
@@ -87,10 +92,17 @@ impl Namesakes {
         }
     }
 
+    fn all(&self) -> impl Iterator<Item = (&Turn, Bare)> {
+        self.turns.iter().enumerate().map(|(position, turn)| (turn, self.bare(position)))
+    }
+
+    fn within(&self, namespace: &str) -> Option<&Turn> {
+        self.turns.iter().find(|turn| is_same_namespace(turn.resource.namespace(), namespace))
+    }
+
     /// Adds a resource unless it is known.
     fn add(&mut self, scope: Scope, turn: Turn) {
-        let namespace = namespace_key(turn.resource.namespace());
-        if self.turns.iter().any(|known| namespace_key(known.resource.namespace()) == namespace) {
+        if self.within(turn.resource.namespace()).is_some() {
             return;
         }
         if scope.holds(&turn.resource) {
@@ -121,13 +133,16 @@ impl Catalog {
     }
 
     fn add(&mut self, scope: Scope, turn: Turn) {
-        self.0.entry(turn.resource.name().to_lowercase()).or_default().add(scope, turn);
+        let namespace = turn.resource.namespace();
+        if !self.namespaces.iter().any(|known| is_same_namespace(known, namespace)) {
+            self.namespaces.push(namespace.to_owned());
+        }
+        self.names.entry(turn.resource.name().to_lowercase()).or_default().add(scope, turn);
     }
 
     /// Every resource, and what its name alone means.
     pub fn all(&self) -> impl Iterator<Item = (&Turn, Bare)> {
-        let of_name = |same: &'_ Namesakes| (0..same.turns.len()).map(|at| same.bare(at)).collect::<Vec<_>>();
-        self.0.values().flat_map(move |same| same.turns.iter().zip(of_name(same)))
+        self.names.values().flat_map(Namesakes::all)
     }
 
     /// The resources that are read without any file that names them, in the order in which they are created: the selected ones of
@@ -144,7 +159,7 @@ impl Catalog {
 
     /// What a name alone means, whatever its casing.
     pub fn meaning(&self, name: &str) -> Meaning<'_> {
-        match self.0.get(&name.to_lowercase()) {
+        match self.names.get(&name.to_lowercase()) {
             Some(Namesakes { turns, meant: Some(meant) }) => Meaning::One(&turns[*meant]),
             Some(Namesakes { turns, meant: None }) if turns.len() > 1 => Meaning::Undecided(turns.iter().collect()),
             _ => Meaning::Nothing,
@@ -153,40 +168,36 @@ impl Catalog {
 
     /// The resource of that name in a namespace, whatever their casing.
     pub fn within(&self, namespace: &str, name: &str) -> Option<&Turn> {
-        let namespace = namespace_key(namespace);
-        let same = self.0.get(&name.to_lowercase())?;
-        same.turns.iter().find(|turn| namespace_key(turn.resource.namespace()) == namespace)
+        self.names.get(&name.to_lowercase())?.within(namespace)
     }
 
     /// What the name of a resource alone means.
     pub fn bare(&self, resource: &Resource) -> Bare {
-        let same = self.0.get(&resource.name().to_lowercase());
+        let same = self.names.get(&resource.name().to_lowercase());
         let at = same.and_then(|same| Some((same, same.turns.iter().position(|turn| turn.resource == *resource)?)));
         at.map_or(Bare::Nothing, |(same, at)| same.bare(at))
     }
 
     /// The namespace that a spelling means, as the API spells it.
     pub fn namespace(&self, written: &str) -> Option<&str> {
-        let written = namespace_key(written);
-        let mut namespaces = self.0.values().flat_map(|same| &same.turns).map(|turn| turn.resource.namespace());
-        namespaces.find(|namespace| namespace_key(namespace) == written)
+        self.namespaces.iter().find(|namespace| is_same_namespace(namespace, written)).map(String::as_str)
     }
 
     /// Whether several namespaces have a resource of that name.
     pub fn is_ambiguous(&self, name: &str) -> bool {
-        self.0.get(&name.to_lowercase()).is_some_and(|same| same.turns.len() > 1)
+        self.names.get(&name.to_lowercase()).is_some_and(|same| same.turns.len() > 1)
     }
 
     /// The names that several namespaces have, each with its resources.
     pub fn ambiguous(&self) -> impl Iterator<Item = (&str, Vec<&Resource>)> {
-        let several = self.0.iter().filter(|(_, same)| same.turns.len() > 1);
+        let several = self.names.iter().filter(|(_, same)| same.turns.len() > 1);
         several.map(|(name, same)| (name.as_str(), same.turns.iter().map(|turn| &turn.resource).collect()))
     }
 
     /// Gives the resources of documents their labels, so that whatever is made of the documents has them too.
     pub fn label(&self, source: &mut Source) {
         for endpoint in &mut source.endpoints {
-            let same = self.0.get(&endpoint.resource.name().to_lowercase());
+            let same = self.names.get(&endpoint.resource.name().to_lowercase());
             let known = same.and_then(|same| same.turns.iter().find(|turn| turn.resource == endpoint.resource));
             known.into_iter().for_each(|turn| endpoint.resource = turn.resource.clone());
         }
@@ -201,7 +212,7 @@ impl Catalog {
                 nearest(written, all.iter().map(String::as_str)).map(str::to_owned)
             }
             None => {
-                let elsewhere = self.0.get(&written.to_lowercase()).and_then(|same| same.turns.first());
+                let elsewhere = self.names.get(&written.to_lowercase()).and_then(|same| same.turns.first());
                 if let Some(Turn { resource, .. }) = elsewhere {
                     let namespace = resource.namespace();
                     return format!(
@@ -209,7 +220,7 @@ impl Catalog {
                     );
                 }
                 let meant = self.all().filter(|(_, bare)| *bare == Bare::This).map(|(turn, _)| turn.resource.name());
-                let namespaces = || self.all().map(|(turn, _)| turn.resource.namespace());
+                let namespaces = || self.namespaces.iter().map(String::as_str);
                 let namespace = || nearest(written, namespaces()).map(|near| format!("the namespace {near}"));
                 nearest(written, meant).map(str::to_owned).or_else(namespace)
             }

@@ -61,7 +61,16 @@ impl Resource {
 /// What the spellings of a namespace have in common. Punctuation differs between tools (`ed-fi`, `edfi`), and the Ed-Fi bulk loader
 /// ignores it too.
 pub fn namespace_key(namespace: &str) -> String {
-    namespace.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    letters(namespace).collect()
+}
+
+/// Whether two spellings mean one namespace.
+pub fn is_same_namespace(a: &str, b: &str) -> bool {
+    a == b || letters(a).eq(letters(b))
+}
+
+fn letters(namespace: &str) -> impl Iterator<Item = char> {
+    namespace.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase)
 }
 
 impl PartialEq for Resource {

@@ -67,6 +67,9 @@ impl Selector {
 
     /// The patterns, as written, that match none of the `known` resources.
     pub fn unknown<'a>(&self, known: impl IntoIterator<Item = (&'a Resource, Bare)>) -> Vec<String> {
+        if *self == Selector::default() {
+            return Vec::new();
+        }
         let known: Vec<_> = known.into_iter().collect();
         let included = |p: &&Pattern| known.iter().any(|(resource, bare)| p.includes(resource, *bare));
         let excluded = |p: &&Pattern| known.iter().any(|(resource, bare)| p.excludes(resource, *bare));
