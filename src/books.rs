@@ -34,7 +34,7 @@ impl Books {
     /// Enters what sifting a block told.
     pub fn sifted(&mut self, sifted: Sifted) {
         let (resource, tally) = &mut self.resources[sifted.resource];
-        self.progress.resource = resource.name().into();
+        self.progress.resource = resource.label().into();
         tally.counts.add(&sifted.counts);
         self.bytes_read += sifted.bytes;
         self.progress.settled += sifted.counts.settled();

@@ -233,7 +233,7 @@ impl Deletion<'_> {
             match news {
                 News::Parked(waiting) => parked.push(waiting),
                 News::Settled(doomed, fate) => {
-                    desk.progress.resource = self.routes[doomed.resource].resource.name().into();
+                    desk.progress.resource = self.routes[doomed.resource].resource.label().into();
                     desk.enter(doomed.resource, &fate, doomed.payload.as_ref().map(|(place, ..)| place));
                     if let Some((_, digest, key)) = doomed.payload {
                         let resource = &self.routes[doomed.resource].resource;

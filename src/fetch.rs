@@ -257,11 +257,11 @@ impl Fetch<'_> {
             return;
         }
         progress.tier += 1;
-        progress.resource = source.resource.name().into();
+        progress.resource = source.resource.label().into();
         let harvest = &mut ledger.harvest;
         harvest.overlapping = repeated(std::mem::take(&mut ledger.ids));
         if harvest.ending == Ending::Fetched {
-            let path = self.folder.join(format!("{}.jsonl", source.resource.name()));
+            let path = self.folder.join(format!("{}.jsonl", source.resource.label()));
             match drafts.place(news.source, ledger.parts, &path, self.force) {
                 Ok(Placed::Differs) => harvest.ending = Ending::Differs(path),
                 Ok(placed) => harvest.file = (placed != Placed::Empty).then_some(path),
@@ -274,7 +274,7 @@ impl Fetch<'_> {
         drafts.forget(news.source, ledger.parts);
         if let Some(trouble) = harvest.trouble() {
             progress.failed += 1;
-            observer.log(Level::Warning, &format!("{}: {trouble}", source.resource.name()));
+            observer.log(Level::Warning, &format!("{}: {trouble}", source.resource.label()));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```text
 //! argv ─cli→ Command ┐
 //! YAML ─config→ Config ┴→ Api::connect → dependencies ─┐
-//! data folder ─folder→ Found ─plan→ Plan [tier, …] ────┴→ Load
+//! data folder ─folder→ Found ─catalog→ Assigned ─plan→ Plan [tier, …] ┴→ Load
 //!
 //! for each tier, on one pool of workers:
 //!   source: files → blocks of whole lines
@@ -53,12 +53,13 @@
 //!
 //! # Rooms, in the order of the way
 //!
-//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
+//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`catalog`], [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
 //! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`validate`] · [`pages`], [`fetch`] · [`confirm`], [`delete`] · [`skeleton`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 
 pub mod api;
 pub mod books;
+pub mod catalog;
 pub mod chain;
 pub mod check;
 pub mod cli;

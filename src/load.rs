@@ -157,7 +157,7 @@ impl Load<'_> {
     fn tiers(&self, waiting: &mut Waiting, desk: &mut Desk) -> Result<()> {
         for (number, tier) in self.plan.tiers.iter().enumerate() {
             desk.books.begin(number);
-            let names: Vec<_> = tier.jobs.iter().map(|job| job.turn.resource.name()).collect();
+            let names: Vec<_> = tier.jobs.iter().map(|job| job.turn.resource.label()).collect();
             let text = format!(
                 "tier {} of {} (order {}): {}",
                 number + 1,
@@ -283,7 +283,7 @@ impl Load<'_> {
         if let Some(reason) = route.door.closed() {
             return News::Settled(payload.outcome(Verdict::Unsent(reason.clone())));
         }
-        let correlation = payload.correlation(&self.id, route.resource().name());
+        let correlation = payload.correlation(&self.id, route.resource().label());
         let settled = match self.api.post(&route.url, payload.bytes(), &correlation) {
             Ok(sent) => sent.settled,
             Err(error) => {
@@ -374,7 +374,7 @@ impl Load<'_> {
         desk.history.flush(Instant::now())?;
         let Some(rejects) = &mut desk.rejects else { return Ok(()) };
         for letter in news.iter().flat_map(News::letters) {
-            rejects.add(self.routes[letter.resource].resource().name(), letter)?;
+            rejects.add(self.routes[letter.resource].resource().label(), letter)?;
         }
         Ok(())
     }

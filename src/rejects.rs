@@ -1,7 +1,8 @@
 //! Dead letters: what is refused, byte for byte, to be mended and sent again.
 //!
 //! For each resource `{resource}.jsonl` holds the payloads and `{resource}.reasons.jsonl`, line for line, why: file, line, status, problem
-//! type, messages, correlation id, and the digest of the payload. After a run the files hold whatever of the input stands refused, in this
+//! type, messages, correlation id, and the digest of the payload. Where the name alone does not say which resource is meant, both stand in
+//! a folder that is named as its namespace, so that they are read back as what they are. After a run the files hold whatever of the input stands refused, in this
 //! run or an earlier one; they replace those of the run before, atomically. A file that somebody edited meanwhile is kept.
 
 mod origins;
@@ -53,7 +54,7 @@ pub enum Why {
 /// Where dead letters go.
 pub struct Rejects {
     folder: PathBuf,
-    /// By the name of the resource.
+    /// By the label of the resource.
     drafts: BTreeMap<String, Draft>,
 }
 
@@ -68,7 +69,7 @@ impl Rejects {
         Rejects { folder, drafts: BTreeMap::new() }
     }
 
-    /// Adds a letter of the resource of that name.
+    /// Adds a letter of the resource with that label.
     pub fn add(&mut self, resource: &str, letter: &Letter) -> Result<()> {
         if !self.drafts.contains_key(resource) {
             let draft = Draft {
@@ -120,6 +121,10 @@ impl Rejects {
                 };
                 done.or_stop(Exit::GivenUp, || format!("cannot replace the rejects in {}", path.display()))?;
             }
+            if let Some(namespace) = namespace_folder(&self.folder, resource) {
+                // Only an empty one goes.
+                let _ = fs::remove_dir(namespace);
+            }
         }
         Ok(kept)
     }
@@ -138,14 +143,21 @@ impl Rejects {
 
     fn create(&self, resource: &str, ending: &str) -> Result<File> {
         let path = self.draft(resource, ending);
-        disk::make_folders(&System, &self.folder)
+        disk::make_folders(&System, disk::folder_of(&path))
             .and_then(|()| disk::private().write(true).create(true).truncate(true).open(&path))
             .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {}", path.display()))
     }
 
     fn draft(&self, resource: &str, ending: &str) -> PathBuf {
-        self.folder.join(format!(".{resource}{ending}.{}.new", std::process::id()))
+        let name = resource.rsplit_once('/').map_or(resource, |(_, name)| name);
+        let folder = namespace_folder(&self.folder, resource).unwrap_or_else(|| self.folder.clone());
+        folder.join(format!(".{name}{ending}.{}.new", std::process::id()))
     }
+}
+
+/// The folder in which the rejects of a resource stand if it is written with its namespace.
+fn namespace_folder(folder: &Path, resource: &str) -> Option<PathBuf> {
+    resource.rsplit_once('/').map(|(namespace, _)| folder.join(namespace))
 }
 
 /// What was not put in place is of no use to anybody.

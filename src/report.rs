@@ -110,7 +110,7 @@ impl Summary {
             self.resources.iter().partition(|(_, tally)| tally.counts.is_unchanged());
         let (folded, told) =
             if unchanged.len() > FEW { (unchanged, told) } else { (Vec::new(), self.resources.iter().collect()) };
-        rows.extend(told.iter().map(|(resource, tally)| (resource.name().into(), cells(&tally.counts))));
+        rows.extend(told.iter().map(|(resource, tally)| (resource.label().into(), cells(&tally.counts))));
         if !folded.is_empty() {
             let mut sum = Counts::default();
             folded.iter().for_each(|(_, tally)| sum.add(&tally.counts));
@@ -181,7 +181,7 @@ impl Summary {
         let total = self.total();
         let mut resources = Map::new();
         for (resource, tally) in &self.resources {
-            resources.insert(resource.name().into(), resource_json(resource, tally));
+            resources.insert(resource.label().into(), resource_json(resource, tally));
         }
         let mut own: Map<String, Value> =
             counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n)).collect();
@@ -282,7 +282,7 @@ pub fn reasons(title: &str, mut all: Vec<Trouble>) -> String {
         let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
         let first = first.as_ref().map(|(file, line)| format!(", first at {}:{line}", file.display()));
         let (count, first) = (text::count(*count), first.unwrap_or_default());
-        text.push_str(&format!("{count:>7}  {}{status}{first}\n", resource.name()));
+        text.push_str(&format!("{count:>7}  {}{status}{first}\n", resource.label()));
         text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));
         let kind = reason.problem_type.as_ref().map(|kind| format!("type {kind}"));
         let id = correlation_id.as_ref().map(|id| format!("correlation id {id}"));

@@ -26,7 +26,7 @@ pub fn template(definition: &Definition) -> String {
     }
     let scope = Scope { columns: &columns, key: &key, prefix: String::new(), item: None };
     let mut text = String::from("{#\n");
-    let name = definition.resource.name();
+    let name = definition.resource.label();
     let _ = writeln!(text, "  An earthmover template for {name}, made by lightbeam create.");
     text.push_str("  Each {{ }} names a column. Delete what your data does not have.\n#}\n");
     object(&definition.body, &scope, 0, &mut text);
@@ -47,16 +47,21 @@ pub fn project<'r>(resources: impl Iterator<Item = &'r Resource> + Clone) -> Str
 
 /// Where the table of a resource comes from.
 pub fn source(resource: &Resource) -> String {
-    let name = resource.name();
-    format!("  {name}:\n    file: ./sources/{name}.csv\n    header_rows: 1\n")
+    let (name, label) = (source_name(resource), resource.label());
+    format!("  {name}:\n    file: ./sources/{label}.csv\n    header_rows: 1\n")
 }
 
 /// What becomes of it.
 pub fn destination(resource: &Resource) -> String {
-    let name = resource.name();
+    let (name, label) = (source_name(resource), resource.label());
     format!(
-        "  {name}:\n    source: $sources.{name}\n    template: ./templates/{name}.jsont\n    extension: jsonl\n    linearize: True\n"
+        "  {label}:\n    source: $sources.{name}\n    template: ./templates/{label}.jsont\n    extension: jsonl\n    linearize: True\n"
     )
+}
+
+/// By what earthmover refers to the table. A destination's name is that of its file, but this one must be a word.
+fn source_name(resource: &Resource) -> String {
+    resource.label().replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
 const PROJECT: &str = r#"version: 2

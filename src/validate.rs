@@ -146,7 +146,7 @@ impl<'a> Validation<'a> {
         desk.progress.failed += desk.tallies[job].counts.invalid - invalid;
         desk.progress.tier = self.plan.tiers.partition_point(|tier| tier.first <= job);
         let tier = &self.plan.tiers[desk.progress.tier - 1];
-        desk.progress.resource = tier.jobs[job - tier.first].turn.resource.name().into();
+        desk.progress.resource = tier.jobs[job - tier.first].turn.resource.label().into();
     }
 
     /// Stops where there are as many invalid payloads as somebody wants to hear of.

@@ -107,7 +107,7 @@ impl Asking<'_> {
             }
         }
         if let [(_, refusal), ..] = &refused[..] {
-            let names: Vec<&str> = refused.iter().take(NAMED).map(|(descriptor, _)| descriptor.name()).collect();
+            let names: Vec<&str> = refused.iter().take(NAMED).map(|(descriptor, _)| descriptor.label()).collect();
             let more = if refused.len() > NAMED { ", ..." } else { "" };
             warn(format!(
                 "the API does not give the values of {} ({}, {}): {}{more}",
@@ -141,7 +141,7 @@ impl Asking<'_> {
                 Settled::NoAnswer { reason, .. } => {
                     return Err(Error::api(format!(
                         "cannot get the values of {} at {url}: {reason}",
-                        descriptor.name()
+                        descriptor.label()
                     )));
                 }
             };

@@ -308,7 +308,8 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Set, &[], &["set"], Takes::Pairs, WITH_CONFIG,
         "Set keys of the configuration, in either spelling; lists as YAML."),
     opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), SELECTING,
-        "Only these resources: names with commas between, * at either end."),
+        "Only these resources: names with commas between, * at either end; with a namespace (tpdm/candidates, tpdm/*) \
+         also those of others."),
     opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), SELECTING,
         "Not these resources, even if selected."),
     opt(Id::Force, &['f'], &["force"], Takes::Nothing, FORCED,

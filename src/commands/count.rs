@@ -108,7 +108,7 @@ impl Census {
                 Some(Err(_)) => "no answer".into(),
                 None => "not asked".into(),
             };
-            table.push_str(&format!("{cell}{separator}{}\n", resource.name()));
+            table.push_str(&format!("{cell}{separator}{}\n", resource.label()));
         }
         table
     }
@@ -123,7 +123,7 @@ impl Census {
                 "status_code": reason.and_then(|reason| reason.status),
                 "message": reason.map(|reason| &reason.message),
             });
-            (resource.name().to_string(), told)
+            (resource.label().to_string(), told)
         };
         let total: u64 = self.resources.iter().filter_map(|(_, count)| count.as_ref()?.as_ref().ok()).sum();
         let own = Map::from_iter([("total_records".to_string(), json!(total))]);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::prepare::choose;
 use crate::config::{Config, Level};
+use crate::disk;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -28,9 +29,9 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<(String, Exit)> {
     let chosen = choose(config, selector, observer, interrupt)?;
-    let source = chosen.api.source(&mut |text| observer.log(Level::Warning, &text))?;
+    let mut source = chosen.api.source(&mut |text| observer.log(Level::Warning, &text))?;
+    chosen.catalog.label(&mut source);
     let model = Model::compile(&source)?;
-    fs::create_dir_all(TEMPLATES).or_stop(Exit::GivenUp, || format!("cannot make the folder {TEMPLATES}"))?;
     let (mut made, mut left) = (Vec::new(), 0);
     for (resource, _) in &chosen.resources {
         let Some(definition) = model.get(resource) else {
@@ -39,7 +40,9 @@ pub fn run(
             left += 1;
             continue;
         };
-        let path = Path::new(TEMPLATES).join(format!("{}.jsont", resource.name()));
+        let path = Path::new(TEMPLATES).join(format!("{}.jsont", resource.label()));
+        let folder = disk::folder_of(&path);
+        fs::create_dir_all(folder).or_stop(Exit::GivenUp, || format!("cannot make the folder {}", folder.display()))?;
         match write_new(&path, &skeleton::template(definition))? {
             true => made.push(resource),
             false => {

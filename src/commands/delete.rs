@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use jiff::Zoned;
 
-use super::prepare::prepare;
+use super::prepare::prepare_to_delete;
 use crate::check::Checkers;
 use crate::cli::{DeleteArgs, Run};
 use crate::config::{Config, Level};
@@ -38,7 +38,7 @@ pub fn run(
         Deed::Delete => Consent::to_delete(args.yes, config.force_delete)?,
         Deed::DryRun => Consent::Given,
     };
-    let prepared = prepare(config, &run.selection, observer, interrupt)?;
+    let prepared = prepare_to_delete(config, &run.selection, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
     let target = api.urls().data.clone();

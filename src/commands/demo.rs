@@ -30,7 +30,7 @@ const LONGEST: usize = 4 << 20;
 
 /// Names and texts of the data files in a folder, compressed. `make district` packs the sample district anew.
 pub fn pack(folder: &Path) -> Result<Vec<u8>> {
-    let mut paths: Vec<_> = folder::find(folder)?.files.into_values().flatten().collect();
+    let mut paths: Vec<_> = folder::find(folder)?.into_files();
     paths.sort();
     let mut files = Vec::new();
     for path in paths {

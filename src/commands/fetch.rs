@@ -57,7 +57,7 @@ pub fn run(
             }
             Err(why) => {
                 if skipped.len() < SHOWN {
-                    observer.log(Level::Warning, &format!("{} is skipped: {why}", resource.name()));
+                    observer.log(Level::Warning, &format!("{} is skipped: {why}", resource.label()));
                 }
                 skipped.insert(resource.clone(), why);
             }

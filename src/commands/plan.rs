@@ -119,7 +119,7 @@ impl Outlook {
                 total.add(&row.counts);
                 files += row.files;
                 due += row.due();
-                rows.push((format!("  {}", row.resource.name()), cells(row.files, &row.counts, row.due())));
+                rows.push((format!("  {}", row.resource.label()), cells(row.files, &row.counts, row.due())));
             }
         }
         rows.push(("total".into(), cells(files, &total, due)));
@@ -134,7 +134,7 @@ impl Outlook {
     pub fn to_json(&self) -> Value {
         let row = |row: &Row| {
             json!({
-                "resource": row.resource.name(),
+                "resource": row.resource.label(),
                 "namespace": row.resource.namespace(),
                 "files": row.files,
                 "payloads": row.counts.payloads(),

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::api::Api;
 use crate::api::openapi::Collection;
+use crate::catalog::{Catalog, Meaning, Scope, ways};
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::folder::{self, Found};
+use crate::folder::{self, Assigned};
 use crate::interrupt::Interrupt;
 use crate::model::{Model, Natural, Source};
-use crate::nearest::nearest;
 use crate::observer::Observer;
-use crate::plan::{self, Catalog, Job, Plan, Scope, Turn};
+use crate::plan::{self, BEFORE_ALL, Job, Plan, Turn};
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::text;
@@ -29,6 +29,15 @@ pub struct Prepared {
     pub natural: Vec<Option<Natural>>,
 }
 
+/// What a name without a namespace may be, where several namespaces have a resource of that name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// What the configuration says.
+    AsConfigured,
+    /// An error, because what is deleted in the wrong namespace is gone.
+    Unmistakable,
+}
+
 /// Reaches the API for its metadata and puts the selected files in order. What will not be read is logged by name.
 pub fn prepare(
     config: &Config,
@@ -36,23 +45,41 @@ pub fn prepare(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
+    prepared(config, selector, Names::AsConfigured, observer, interrupt)
+}
+
+/// As [`prepare`], but a name that may mean several resources is an error.
+pub fn prepare_to_delete(
+    config: &Config,
+    selector: &Selector,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Prepared> {
+    prepared(config, selector, Names::Unmistakable, observer, interrupt)
+}
+
+fn prepared(
+    config: &Config,
+    selector: &Selector,
+    names: Names,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Prepared> {
     let found = folder::find(&config.data_dir)?;
     let api = reach(config, interrupt, observer)?;
-    let source = source(&api, observer)?;
-    let catalog = catalog(config, selector, &api, &source, &found, observer);
-    check(selector, &catalog, &api)?;
-    let unused = found.unused.len();
-    for unused in found.unused.iter().take(SHOWN) {
-        observer.log(Level::Warning, &format!("{} is not read: it {}", unused.path.display(), unused.why));
+    let mut source = source(&api, observer)?;
+    let catalog = catalog(config, &api, source.endpoints.iter().map(|endpoint| endpoint.resource.clone()));
+    catalog.label(&mut source);
+    check(selector, &catalog, names, observer)?;
+    let assigned = found.assign(&catalog)?;
+    if names == Names::Unmistakable {
+        check_files(selector, &catalog, &assigned)?;
     }
-    if unused > SHOWN {
-        observer.log(Level::Warning, &format!("{} more are not read either", text::count((unused - SHOWN) as u64)));
-    }
-    let (plan, unmatched) = plan::build(&catalog, selector, found);
-    for path in unmatched {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let hint = hint(&name, &catalog, &api);
-        observer.log(Level::Warning, &format!("{} is left out: it matches no resource{hint}", path.display()));
+    name_what_is_not_read(&assigned, observer);
+    let plan = plan::build(&catalog, selector, &assigned);
+    for job in plan.jobs().filter(|job| job.turn.create == BEFORE_ALL) {
+        let name = job.turn.resource.label();
+        observer.log(Level::Info, &format!("{name} is not among the API's dependencies: it comes before all others"));
     }
     if plan.tiers.is_empty() {
         let text =
@@ -63,6 +90,23 @@ pub fn prepare(
     let natural = |job: &Job| Natural::of(model.as_ref()?.get(&job.turn.resource)?);
     let natural = plan.jobs().map(natural).collect();
     Ok(Prepared { api, plan, model, natural })
+}
+
+/// So many entries that are not read are named.
+const SHOWN: usize = 20;
+
+fn name_what_is_not_read(assigned: &Assigned, observer: &mut dyn Observer) {
+    let unused = assigned.unused.len();
+    for unused in assigned.unused.iter().take(SHOWN) {
+        observer.log(Level::Warning, &format!("{} is not read: it {}", unused.path.display(), unused.why));
+    }
+    if unused > SHOWN {
+        observer.log(Level::Warning, &format!("{} more are not read either", text::count((unused - SHOWN) as u64)));
+    }
+    assigned.notes.iter().for_each(|note| observer.log(Level::Info, note));
+    for (path, why) in &assigned.left_out {
+        observer.log(Level::Warning, &format!("{} is left out: {why}", path.display()));
+    }
 }
 
 /// What the API's OpenAPI documents say. They only add to what the dependencies tell: without them all can be sent all the same, only not
@@ -96,6 +140,8 @@ pub struct Chosen {
     pub resources: Vec<(Resource, Option<Collection>)>,
     /// When the turn of each of them comes.
     pub turns: Vec<Turn>,
+    /// Every resource that the API has.
+    pub catalog: Catalog,
 }
 
 /// Reaches the API for its metadata and puts the selected resources in order.
@@ -105,16 +151,35 @@ pub fn choose(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Chosen> {
+    chosen(config, selector, Names::AsConfigured, observer, interrupt)
+}
+
+/// As [`choose`], but a name that may mean several resources is an error.
+pub fn choose_to_delete(
+    config: &Config,
+    selector: &Selector,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Chosen> {
+    chosen(config, selector, Names::Unmistakable, observer, interrupt)
+}
+
+fn chosen(
+    config: &Config,
+    selector: &Selector,
+    names: Names,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Chosen> {
     let api = reach(config, interrupt, observer)?;
     api.check_privacy()?;
-    let (mut catalog, _) = ordered(config, &api);
     let mut collections = collections(&api, observer)?;
-    catalog.add_unordered(scope(config), collections.keys().cloned());
-    check(selector, &catalog, &api)?;
+    let catalog = catalog(config, &api, collections.keys().cloned());
+    check(selector, &catalog, names, observer)?;
     let turns = catalog.selected(selector);
     let resources = turns.iter().map(|turn| turn.resource.clone());
     let resources = resources.map(|resource| (resource.clone(), collections.remove(&resource))).collect();
-    Ok(Chosen { api, resources, turns })
+    Ok(Chosen { api, resources, turns, catalog })
 }
 
 fn reach(config: &Config, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<Api> {
@@ -125,33 +190,60 @@ fn reach(config: &Config, interrupt: &Interrupt, observer: &mut dyn Observer) ->
     Ok(api)
 }
 
-/// An error if part of the selector matches nothing.
-fn check(selector: &Selector, catalog: &Catalog, api: &Api) -> Result<()> {
-    match selector.unknown(catalog.names()).first() {
-        None => Ok(()),
-        Some(pattern) => {
-            let hint = hint(pattern, catalog, api);
-            Err(Error::usage(format!("the selector {pattern} matches no resource{hint}")))
+/// An error if part of the selector matches nothing, or may mean several resources and must not. Elsewhere it is said what such a part means.
+fn check(selector: &Selector, catalog: &Catalog, names: Names, observer: &mut dyn Observer) -> Result<()> {
+    let known = catalog.all().map(|(turn, bare)| (&turn.resource, bare));
+    if let Some(pattern) = selector.unknown(known).first() {
+        let hint = catalog.hint(pattern);
+        return Err(Error::usage(format!("the selector {pattern} matches no resource{hint}")));
+    }
+    for (name, resources) in catalog.ambiguous() {
+        let ways = ways(resources);
+        for pattern in selector.without_namespace(name) {
+            if names == Names::Unmistakable {
+                let text =
+                    format!("the selector {pattern} may mean several resources, and nothing is deleted: write {ways}");
+                return Err(Error::usage(text));
+            }
+            if !pattern.contains('*') {
+                let (level, text) = match catalog.meaning(name) {
+                    Meaning::One(turn) => (Level::Info, format!("{pattern} means {}, of {ways}", turn.resource)),
+                    _ => (Level::Warning, format!("{pattern} means all of that name: write {ways} to name one")),
+                };
+                observer.log(level, &format!("the selector {text}"));
+            }
         }
     }
+    Ok(())
 }
 
-fn scope(config: &Config) -> Scope<'_> {
-    Scope { namespace: &config.namespace, overrides: &config.namespace_overrides }
+/// An error if a file whose name has no namespace may be of a selected resource or of another one.
+fn check_files(selector: &Selector, catalog: &Catalog, assigned: &Assigned) -> Result<()> {
+    for (name, resources) in catalog.ambiguous() {
+        let Some(file) = assigned.ambiguous.get(name) else { continue };
+        if resources.iter().any(|resource| selector.selects(resource, catalog.bare(resource))) {
+            let (file, ways) = (file.display(), ways(resources));
+            let text = format!("{file} may be of several resources, and nothing is deleted: move it to {ways}");
+            return Err(Error::usage(text));
+        }
+    }
+    Ok(())
 }
 
-/// The resources of dependencies and overrides, and those of them that dependencies leave out.
-fn ordered(config: &Config, api: &Api) -> (Catalog, Vec<Resource>) {
+/// Every resource that can be addressed: those of the dependencies, and `others`, which the OpenAPI documents or overrides know.
+fn catalog(config: &Config, api: &Api, others: impl Iterator<Item = Resource>) -> Catalog {
+    let scope = Scope { namespace: &config.namespace, overrides: &config.namespace_overrides };
     let turns = api.dependencies().iter().filter_map(|dependency| {
         let create = dependency.create?;
         let update = dependency.update.filter(|update| *update > create);
         Some(Turn { resource: dependency.resource.clone(), create, update })
     });
-    let mut catalog = Catalog::new(scope(config), turns);
+    let mut catalog = Catalog::new(scope, turns);
+    catalog.add_unordered(scope, others);
     let overridden = config.namespace_overrides.iter();
     let overridden = overridden.flat_map(|(namespace, names)| names.iter().map(|name| Resource::new(namespace, name)));
-    let extra = catalog.add_unordered(scope(config), overridden);
-    (catalog, extra)
+    catalog.add_unordered(scope, overridden);
+    catalog
 }
 
 /// What the OpenAPI documents tell. They only add to what is known: without them the rest can be done all the same.
@@ -162,43 +254,5 @@ fn collections(api: &Api, observer: &mut dyn Observer) -> Result<BTreeMap<Resour
             Ok(BTreeMap::new())
         }
         known => known,
-    }
-}
-
-/// So many entries that are not read are named.
-const SHOWN: usize = 20;
-
-/// The resources that can be sent. Those that only the OpenAPI documents know are among them where one of them is wanted.
-fn catalog(
-    config: &Config,
-    selector: &Selector,
-    api: &Api,
-    source: &Source,
-    found: &Found,
-    observer: &mut dyn Observer,
-) -> Catalog {
-    let (mut catalog, mut extra) = ordered(config, api);
-    let unknown_file = found.files.keys().any(|name| !catalog.has(name));
-    if unknown_file || !selector.unknown(catalog.names()).is_empty() {
-        let known = source.endpoints.iter().map(|endpoint| endpoint.resource.clone());
-        extra.extend(catalog.add_unordered(scope(config), known));
-    }
-    let sent = |r: &&Resource| selector.matches(r.name()) && found.files.contains_key(&r.name().to_lowercase());
-    for resource in extra.iter().filter(sent) {
-        let text = format!("{} is not among the API's dependencies: it comes before all others", resource.name());
-        observer.log(Level::Info, &text);
-    }
-    catalog
-}
-
-/// What may be meant by a name that the catalog does not have: the same in another namespace, or one spelled much like it.
-fn hint(name: &str, catalog: &Catalog, api: &Api) -> String {
-    let elsewhere = api.dependencies().iter().find(|d| d.resource.name().eq_ignore_ascii_case(name));
-    match (elsewhere, nearest(name, catalog.names())) {
-        (Some(same), _) => {
-            format!("; the namespace {} has it: name it in namespace_overrides", same.resource.namespace())
-        }
-        (None, Some(near)) => format!("; did you mean {near}?"),
-        (None, None) => String::new(),
     }
 }

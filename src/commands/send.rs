@@ -8,13 +8,14 @@ use jiff::Zoned;
 use super::prepare::{Prepared, prepare};
 use crate::books::Books;
 use crate::config::{Config, Level};
-use crate::disk::System;
+use crate::disk::{self, System};
 use crate::door::Door;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::load::{Desk, Load, Route};
 use crate::observer::Observer;
 use crate::outcome::Tally;
+use crate::plan::{Job, Plan};
 use crate::pool;
 use crate::rejects::{self, Origins, Rejects};
 use crate::report::Summary;
@@ -75,13 +76,13 @@ pub fn prepared_load(
         interrupt,
         stop: &stop,
     };
-    let rejects_dir = rejects_dir(config, &api.urls().data, observer);
+    let rejects_dir = rejects_dir(config, &api.urls().data, plan, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
     match (load.run(&mut desk), desk.rejects.take()) {
         (Err(error), _) => drop(stop.set(Stopped::for_error(&error))),
         (Ok(()), Some(rejects)) => {
-            let names = plan.jobs().map(|job| job.turn.resource.name());
+            let names = plan.jobs().map(|job| job.turn.resource.label());
             match rejects.close(names) {
                 Ok(kept) => kept.iter().for_each(|text| desk.observer.log(Level::Warning, text)),
                 Err(error) => desk.observer.log(Level::Error, &error.to_string()),
@@ -102,10 +103,15 @@ pub fn prepared_load(
 }
 
 /// Where refused payloads go: nowhere if it is the folder that is being sent, lest payloads that get no answer are lost with it.
-fn rejects_dir(config: &Config, data_url: &str, observer: &mut dyn Observer) -> Option<PathBuf> {
+fn rejects_dir(config: &Config, data_url: &str, plan: &Plan, observer: &mut dyn Observer) -> Option<PathBuf> {
     let below_state = || target::folder(&config.state_dir, data_url).join("rejects");
     let folder = config.rejects_dir.clone().unwrap_or_else(below_state);
-    if rejects::same_folder(&folder, &config.data_dir) {
+    // A resource that is written with its namespace has its rejects in a folder of their own, which can be sent by itself.
+    let is_sent = |job: &Job| {
+        let folder = disk::folder_of(&folder.join(job.turn.resource.label())).to_path_buf();
+        job.turn.resource.label().contains('/') && rejects::same_folder(&folder, &config.data_dir)
+    };
+    if rejects::same_folder(&folder, &config.data_dir) || plan.jobs().any(is_sent) {
         observer.log(
             Level::Info,
             &format!("{} is sent from and left as it is; --rejects DIR keeps new rejects", folder.display()),

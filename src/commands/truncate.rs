@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use jiff::Zoned;
 
 use super::count::totals;
-use super::prepare::{Chosen, choose};
+use super::prepare::{Chosen, choose_to_delete};
 use crate::api::openapi::Collection;
 use crate::api::{transport, urls};
 use crate::cli::{DeleteArgs, Run};
@@ -41,7 +41,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Erasure> {
     let started = Zoned::now();
-    let Chosen { api, resources, turns } = choose(config, &run.selection, observer, interrupt)?;
+    let Chosen { api, resources, turns, .. } = choose_to_delete(config, &run.selection, observer, interrupt)?;
     let target = api.urls().data.clone();
     let consent = match args.deed {
         Deed::Delete => {
@@ -132,7 +132,7 @@ fn doomed(deletion: &Deletion, numbers: &[usize], pages: &[Pages], desk: &mut De
     for (&resource, read) in numbers.iter().zip(ids::read(deletion, &wanted, desk)?) {
         if read.is_short() && !deletion.stopped() {
             let [came, total] = [read.ids.len() as u64, read.total.unwrap_or_default()].map(text::count);
-            let name = deletion.routes[resource].resource.name();
+            let name = deletion.routes[resource].resource.label();
             let text =
                 format!("{name} changed while it was read: {came} of {total} records are deleted; truncate it again");
             desk.observer.log(Level::Warning, &text);

@@ -24,7 +24,7 @@ use crate::plan::Plan;
 use crate::pool;
 use crate::report::Summary;
 use crate::results::Stopped;
-use crate::selector::Selector;
+use crate::selector::{Bare, Selector};
 use crate::state::resend::Resend;
 use crate::text;
 use crate::validate::descriptors::{Known, mentioned};
@@ -112,7 +112,7 @@ fn validated(
     let checkers = Checkers::new(model.definitions());
     let checkers_of_jobs: Vec<_> = plan.jobs().map(|job| checkers.get(&job.turn.resource)).collect();
     for (job, checker) in plan.jobs().zip(&checkers_of_jobs) {
-        let name = job.turn.resource.name();
+        let name = job.turn.resource.label();
         match checker {
             None => unchecked.push(format!("{name} is not in the API's documents: its lines were read as JSON only")),
             Some(checker) if !checker.has_key() && does(Method::Uniqueness) => {
@@ -145,10 +145,11 @@ fn validated(
 }
 
 fn check_selector(to: &Selector, model: &Model) -> Result<()> {
-    let names = || model.definitions().iter().map(|definition| definition.resource.name());
-    let unknown = to.unknown(names());
+    let resources = || model.definitions().iter().map(|definition| &definition.resource);
+    let unknown = to.unknown(resources().map(|resource| (resource, Bare::This)));
     let Some(pattern) = unknown.first() else { return Ok(()) };
-    let meant = nearest(pattern, names()).map_or(String::new(), |near| format!("; did you mean {near}?"));
+    let meant = nearest(pattern, resources().map(|resource| resource.name()))
+        .map_or(String::new(), |near| format!("; did you mean {near}?"));
     let message = format!("validate.references.selector: {pattern} matches no resource{meant}");
     Err(Error::usage(message))
 }

@@ -136,7 +136,7 @@ impl Erasure {
         let mut rows = vec![(String::new(), shown.iter().map(|(head, ..)| head.to_string()).collect())];
         let told =
             self.resources.iter().filter(|(_, account)| account.lines.read + account.there > 0 || account.is_bad());
-        rows.extend(told.map(|(resource, account)| (resource.name().into(), cells(account))));
+        rows.extend(told.map(|(resource, account)| (resource.label().into(), cells(account))));
         rows.push(("total".into(), cells(&total)));
         text::table(&rows, COLUMNS)
     }
@@ -171,7 +171,7 @@ impl Erasure {
             told.insert("status_code".into(), json!(reason.and_then(|reason| reason.status)));
             told.insert("message".into(), json!(reason.map(|reason| &reason.message)));
             told.insert("failures".into(), account.failures.iter().flat_map(failures_json).collect());
-            (resource.name().to_string(), told.into())
+            (resource.label().to_string(), told.into())
         });
         let total = counts_json(&self.total()).into_iter();
         let mut own: Map<String, Value> = total.map(|(key, n)| (format!("total_{key}"), n)).collect();

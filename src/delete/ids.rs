@@ -100,7 +100,7 @@ fn reading(
         for News { at, total, ids } in news {
             let known = &mut all[at];
             known.total = total.or(known.total);
-            desk.progress.resource = deletion.routes[resources[at].0].resource.name().into();
+            desk.progress.resource = deletion.routes[resources[at].0].resource.label().into();
             match ids {
                 Ok(ids) => known.ids.extend(ids),
                 Err(reason) => known.failed = Some(reason),

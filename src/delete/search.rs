@@ -62,7 +62,7 @@ pub fn search(
                 match news {
                     News::Sifted(sifted) => {
                         let resource = &deletion.routes[sifted.resource].resource;
-                        desk.progress.resource = resource.name().into();
+                        desk.progress.resource = resource.label().into();
                         desk.progress.total += sifted.counts.payloads() - sifted.counts.duplicates;
                         desk.accounts[sifted.resource].lines.add(&sifted.counts);
                         sifted.flaws.into_iter().for_each(|flaw| enter_flaw(flaw, desk));

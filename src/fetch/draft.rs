@@ -91,6 +91,8 @@ impl Drafts {
             true if !force => Placed::Differs,
             false if length == 0 => Placed::Empty,
             _ => {
+                // That of a namespace may not be there yet.
+                disk::make_folders(&System, disk::folder_of(path))?;
                 fs::rename(joined, path)?;
                 System.sync_folder(disk::folder_of(path))?;
                 return Ok(Placed::Written);

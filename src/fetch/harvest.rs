@@ -176,13 +176,13 @@ impl Yield {
         let told = self.resources.iter().filter(|(_, harvest)| harvest.is_told());
         let cells = |harvest: &Harvest| vec![text::count(harvest.records), harvest.word().to_string()];
         let mut rows = vec![(String::new(), vec!["records".into(), String::new()])];
-        rows.extend(told.map(|(resource, harvest)| (resource.name().to_string(), cells(harvest))));
+        rows.extend(told.map(|(resource, harvest)| (resource.label().to_string(), cells(harvest))));
         let (records, files) = self.kept();
         rows.push(("total".into(), vec![text::count(records), String::new()]));
         let mut text = text::table(&rows, COLUMNS);
         for (resource, harvest) in self.resources.iter().filter(|(_, harvest)| harvest.is_told()) {
             if let Some(trouble) = harvest.trouble() {
-                text.push_str(&format!("\n{}:\n{}", resource.name(), text::wrapped(&trouble, 4, COLUMNS)));
+                text.push_str(&format!("\n{}:\n{}", resource.label(), text::wrapped(&trouble, 4, COLUMNS)));
             }
         }
         if let Some(stopped) = &self.stopped {
@@ -203,7 +203,7 @@ impl Yield {
     /// The same for machines.
     pub fn to_json(&self, config: &Config, exit: Exit) -> Value {
         let resources: Map<String, Value> =
-            self.resources.iter().map(|(resource, h)| (resource.name().to_string(), h.to_json(resource))).collect();
+            self.resources.iter().map(|(resource, h)| (resource.label().to_string(), h.to_json(resource))).collect();
         let own = json!({
             "total_records_fetched": self.kept().0,
             "output_dir": self.folder.display().to_string(),

@@ -9,7 +9,7 @@ use super::schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target
 use super::source::{Endpoint, Form, Member, Source};
 use super::{Definition, Model};
 use crate::error::{Error, Result};
-use crate::resource::Resource;
+use crate::resource::{Resource, namespace_key};
 
 /// Objects within objects, the deepest of which a document may have. Genuine ones have five, and a hostile one would exhaust the stack.
 const DEEPEST: usize = 64;
@@ -41,8 +41,8 @@ impl Model {
 
 struct Compiler<'s> {
     source: &'s Source,
-    /// By the entity that a descriptor's URI names, such as `TermDescriptor`.
-    descriptors: FxHashMap<String, &'s Resource>,
+    /// By the entity that a descriptor's URI names, such as `TermDescriptor`; several namespaces may have it.
+    descriptors: FxHashMap<String, Vec<&'s Resource>>,
     /// `None` while being compiled.
     schemas: FxHashMap<&'s str, Option<Arc<Schema>>>,
     /// How many schemas are being compiled, each for the one before.
@@ -52,18 +52,13 @@ struct Compiler<'s> {
 
 impl<'s> Compiler<'s> {
     fn new(source: &'s Source) -> Compiler<'s> {
-        let descriptors = source.endpoints.iter().filter(|endpoint| endpoint.resource.is_descriptor());
-        let by_entity = |endpoint: &'s Endpoint| {
+        let mut descriptors: FxHashMap<String, Vec<&'s Resource>> = FxHashMap::default();
+        for endpoint in source.endpoints.iter().filter(|endpoint| endpoint.resource.is_descriptor()) {
             let schema = Schema { name: endpoint.body.as_str().into(), properties: Vec::new() };
-            (schema.entity(), &endpoint.resource)
-        };
-        Compiler {
-            source,
-            descriptors: descriptors.map(by_entity).collect(),
-            schemas: FxHashMap::default(),
-            depth: 0,
-            references: FxHashMap::default(),
+            descriptors.entry(schema.entity()).or_default().push(&endpoint.resource);
         }
+        let (schemas, references) = Default::default();
+        Compiler { source, descriptors, schemas, depth: 0, references }
     }
 
     fn schema(&mut self, name: &'s str) -> Result<Arc<Schema>> {
@@ -79,28 +74,28 @@ impl<'s> Compiler<'s> {
         }
         self.schemas.insert(name, None);
         self.depth += 1;
-        let properties = members.iter().map(|member| self.property(member)).collect::<Result<_>>()?;
+        let properties = members.iter().map(|member| self.property(name, member)).collect::<Result<_>>()?;
         self.depth -= 1;
         let schema = Arc::new(Schema { name: name.into(), properties });
         self.schemas.insert(name, Some(schema.clone()));
         Ok(schema)
     }
 
-    fn property(&mut self, member: &'s Member) -> Result<Property> {
-        let kind = self.kind(&member.name, &member.form)?;
+    fn property(&mut self, schema: &str, member: &'s Member) -> Result<Property> {
+        let kind = self.kind(schema, &member.name, &member.form)?;
         let Member { name, required, nullable, identity, .. } = member;
         Ok(Property { name: name.as_str().into(), required: *required, nullable: *nullable, identity: *identity, kind })
     }
 
-    fn kind(&mut self, property: &str, form: &'s Form) -> Result<Kind> {
+    fn kind(&mut self, within: &str, property: &str, form: &'s Form) -> Result<Kind> {
         Ok(match form {
             Form::Scalar(Kind::Text { max_length: Some(DESCRIPTOR_LENGTH), .. })
                 if property.ends_with("Descriptor") =>
             {
-                Kind::Descriptor(self.descriptor(property))
+                Kind::Descriptor(self.descriptor(within, property))
             }
             Form::Scalar(kind) => kind.clone(),
-            Form::List(items) => Kind::List(Box::new(self.kind(property, items)?)),
+            Form::List(items) => Kind::List(Box::new(self.kind(within, property, items)?)),
             Form::Named(schema) if property.ends_with("Reference") && schema.ends_with("Reference") => {
                 Kind::Reference(self.reference(schema)?)
             }
@@ -109,11 +104,15 @@ impl<'s> Compiler<'s> {
     }
 
     /// A descriptor's property has the descriptor's name, behind the words of its role if it plays one:
-    /// `stateOfIssueStateAbbreviationDescriptor` holds a `StateAbbreviationDescriptor`.
-    fn descriptor(&self, property: &str) -> Option<Resource> {
+    /// `stateOfIssueStateAbbreviationDescriptor` holds a `StateAbbreviationDescriptor`. Of several, documents do not tell which one: that
+    /// of the schema's own namespace is taken, else the first.
+    fn descriptor(&self, schema: &str, property: &str) -> Option<Resource> {
         let name = capitalised(property);
         let words = name.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| &name[at..]);
-        words.into_iter().find_map(|words| self.descriptors.get(words)).map(|&resource| resource.clone())
+        let same = words.into_iter().find_map(|words| self.descriptors.get(words))?;
+        let own = namespace_key(schema.split('_').next().unwrap_or_default());
+        let is_own = |resource: &&&Resource| namespace_key(resource.namespace()) == own;
+        same.iter().find(is_own).or(same.first()).map(|&resource| resource.clone())
     }
 
     fn reference(&mut self, name: &'s str) -> Result<Arc<Reference>> {

@@ -478,7 +478,8 @@ mod tests {
         let refused = table.clone().with(vec![(digest(2), of(7, NoAnswer)), (digest(2), no)]);
         assert!(!refused.is_doubtful(&record(7)));
         assert_eq!(standings(&refused, [1]), [Some(Superseded)], "the earlier request may have been heard");
-        let refused = Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, NoAnswer)), (digest(2), no)]);
+        let refused =
+            Table::default().with(vec![(digest(1), of(7, Accepted)), (digest(2), of(7, NoAnswer)), (digest(2), no)]);
         assert!(!refused.is_doubtful(&record(7)), "a final no changes nothing in the API");
         assert_eq!(standings(&refused, [1]), [Some(Accepted)]);
         let again = table.with(vec![(digest(1), of(7, Accepted)), (digest(3), of(7, NoAnswer))]);

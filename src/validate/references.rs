@@ -15,6 +15,7 @@ use super::inspect::Mention;
 use super::keys::Keys;
 use crate::check::{Key, Method, Refers};
 use crate::config;
+use crate::selector::Bare;
 
 /// What is referred to and was not found so far.
 pub struct References<'a> {
@@ -82,8 +83,9 @@ impl<'a> References<'a> {
     /// Takes note of a mention in a payload of that job, of which `text` is the block.
     pub fn mentioned(&mut self, mention: Mention<'a>, job: usize, file: &Arc<Path>, text: &[u8], keys: &Keys) {
         let Mention { line, payload, path, to, key } = mention;
+        // A name without a namespace means the resources of that name in all of them: what refers to one is told from its schema.
         let aim = self.aims.entry(address(to)).or_insert_with(|| Aim {
-            is_checked: to.targets.iter().any(|target| self.rules.to.matches(target.name())),
+            is_checked: to.targets.iter().any(|target| self.rules.to.selects(target, Bare::This)),
             jobs: to.targets.iter().filter_map(|target| keys.job(target)).collect(),
         });
         if !aim.is_checked || aim.jobs.iter().any(|&job| keys.has(job, key)) {

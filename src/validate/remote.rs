@@ -66,13 +66,13 @@ impl Remote<'_> {
             if wanted.is_empty() {
                 continue;
             }
-            observer.log(Level::Debug, &format!("asking the API for {} of {}", wanted.len(), target.name()));
+            observer.log(Level::Debug, &format!("asking the API for {} of {}", wanted.len(), target.label()));
             let answer = self.of(target, &wanted, open)?;
             self.api.warnings().iter().chain(&self.api.waits()).for_each(|text| observer.log(Level::Warning, text));
             if let Err(reason) = answer {
                 let status = reason.status.map_or(String::new(), |status| format!("{status}, "));
                 let why = format!("{status}{}", reason.message);
-                told.push(format!("references to {} were not looked up in the API: {why}", target.name()));
+                told.push(format!("references to {} were not looked up in the API: {why}", target.label()));
                 untold.extend(wanted);
             }
         }

@@ -86,7 +86,7 @@ impl Report {
         };
         let head = ["read", "valid", "invalid", "with warnings"].map(String::from).to_vec();
         let mut rows = vec![(String::new(), head)];
-        rows.extend(self.resources.iter().map(|(resource, tally)| row(resource.name(), &tally.counts)));
+        rows.extend(self.resources.iter().map(|(resource, tally)| row(resource.label(), &tally.counts)));
         rows.push(row("total", &self.total()));
         text::table(&rows, COLUMNS)
     }
@@ -118,7 +118,7 @@ impl Report {
             value.insert("successes".into(), json!([]));
             value.insert("failures".into(), found_json(tally, Severity::Fault).into());
             value.insert("warnings".into(), found_json(tally, Severity::Warning).into());
-            resources.insert(resource.name().into(), value.into());
+            resources.insert(resource.label().into(), value.into());
         }
         let totals = counts_json(&self.total()).into_iter().map(|(key, n)| (format!("total_{key}"), n));
         let mut own: Map<String, Value> = totals.collect();
@@ -130,7 +130,7 @@ impl Report {
     /// The results file of a run that sent what is valid: that of sending, and what was found beside each resource's own failures.
     pub fn beside(&self, mut sent: Value) -> Value {
         for (resource, tally) in &self.resources {
-            let told = &mut sent["resources"][resource.name()];
+            let told = &mut sent["resources"][resource.label()];
             let mut failures = found_json(tally, Severity::Fault);
             failures.extend(told["failures"].as_array().into_iter().flatten().cloned());
             told["failures"] = failures.into();
@@ -147,7 +147,7 @@ fn told(resource: &Resource, tally: &Tally) -> String {
     if more.iter().all(|(_, met)| *met == 0) {
         return String::new();
     }
-    let mut text = format!("\n{}\n", resource.name());
+    let mut text = format!("\n{}\n", resource.label());
     for (finding, file, Met { line, beside }, count) in tally.first(SHOWN) {
         more.iter_mut().filter(|(severity, _)| *severity == finding.severity).for_each(|(_, met)| *met -= count);
         let column = beside.column().map_or(String::new(), |column| format!(":{column}"));

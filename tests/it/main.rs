@@ -20,6 +20,7 @@ mod lines;
 mod log;
 mod machine;
 mod metadata;
+mod namespaces;
 mod nginx;
 mod offline;
 mod one_record;

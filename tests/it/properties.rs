@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lightbeam::api::refusal::RefusalKind;
+use lightbeam::catalog::{BEFORE_ALL, Catalog, Meaning, Scope, Turn};
 use lightbeam::digest::Digest;
 use lightbeam::edfi::key::StrictKey;
 use lightbeam::folder::Found;
 use lightbeam::outcome::{Counts, Reason, Tally, Verdict};
-use lightbeam::plan::{BEFORE_ALL, Catalog, Scope, Turn, build};
+use lightbeam::plan::build;
 use lightbeam::resource::Resource;
-use lightbeam::selector::Selector;
+use lightbeam::selector::{Bare, Selector};
 use lightbeam::sift::{Knowledge, Known, sift};
 use lightbeam::source::{Block, Piece};
 use lightbeam::state::reasons::Reasons;
@@ -59,7 +60,9 @@ fn a_selector_selects_what_some_pattern_includes_and_none_excludes() {
             assert_eq!(selector.matches(name), included && !excluded, "{name} of {include:?} without {exclude:?}");
         }
         let unknown = include.iter().chain(&exclude).filter(|pattern| !names.iter().any(|name| matches(pattern, name)));
-        assert_eq!(selector.unknown(names.iter().map(String::as_str)), unknown.cloned().collect::<Vec<_>>());
+        let resources: Vec<_> = names.iter().map(|name| Resource::new("ed-fi", name)).collect();
+        let known = resources.iter().map(|resource| (resource, Bare::This));
+        assert_eq!(selector.unknown(known), unknown.cloned().collect::<Vec<_>>());
     }
 }
 
@@ -76,14 +79,19 @@ fn tiers_ascend_and_every_file_is_in_one_job_or_deselected_or_told() {
         let scope = Scope { namespace: "ed-fi", overrides: &overrides };
         let mut catalog = Catalog::new(scope, turns.clone());
         catalog.add_unordered(scope, [Resource::new("ed-fi", &word(&mut chance))]);
-        let file = |chance: &mut Chance| {
+        let file = |chance: &mut Chance, above: &str| {
             let stem = word(chance).to_lowercase();
-            let files = (0..chance.below(2) + 1).map(|i| PathBuf::from(format!("{stem}/{i}.jsonl"))).collect();
+            let files = (0..chance.below(2) + 1).map(|i| PathBuf::from(format!("{above}{stem}/{i}.jsonl"))).collect();
             (stem, files)
         };
-        let files: BTreeMap<String, Vec<PathBuf>> = (0..chance.below(8)).map(|_| file(&mut chance)).collect();
-        let selector = Selector::new(None, chance.percent(50).then_some("a*"));
-        let (plan, unmatched) = build(&catalog, &selector, Found { files: files.clone(), unused: Vec::new() });
+        let files: BTreeMap<String, Vec<PathBuf>> = (0..chance.below(8)).map(|_| file(&mut chance, "")).collect();
+        let namespaced: BTreeMap<String, Vec<PathBuf>> =
+            (0..chance.below(4)).map(|_| file(&mut chance, "TPDM/")).collect();
+        let folder = (PathBuf::from("TPDM"), Found { files: namespaced.clone(), ..Found::default() });
+        let found = Found { files: files.clone(), folders: vec![folder], ..Found::default() };
+        let selector = Selector::new(None, chance.percent(50).then_some(chance.one_of(&["a*", "tpdm/a*"])));
+        let assigned = found.assign(&catalog).unwrap();
+        let plan = build(&catalog, &selector, &assigned);
 
         assert!(plan.tiers.is_sorted_by(|a, b| a.order < b.order));
         let mut number = 0;
@@ -93,23 +101,31 @@ fn tiers_ascend_and_every_file_is_in_one_job_or_deselected_or_told() {
             number += tier.jobs.len();
             for job in &tier.jobs {
                 let Turn { resource, create, .. } = &job.turn;
-                assert!(*create == tier.order && selector.matches(resource.name()));
+                assert!(*create == tier.order && selector.selects(resource, catalog.bare(resource)));
                 assert!(*create == BEFORE_ALL || turns.contains(&job.turn), "{:?} is nobody's turn", job.turn);
-                let stem = resource.name().to_lowercase();
-                let paths: Vec<_> = job.files.iter().map(|file| file.to_path_buf()).collect();
-                assert_eq!(planned.insert(stem, paths), None, "{resource} has two jobs");
+                let paths: BTreeSet<_> = job.files.iter().map(|file| file.to_path_buf()).collect();
+                assert_eq!(planned.insert(resource.clone(), paths), None, "{resource} has two jobs");
             }
         }
-        let unmatched: BTreeSet<_> = unmatched.into_iter().collect();
-        for (stem, paths) in &files {
-            let told = paths.iter().filter(|path| unmatched.contains(*path)).count();
-            match (planned.get(stem), catalog.has(stem)) {
-                (Some(found), true) => assert!(found == paths && told == 0),
-                (None, true) => assert!(!selector.matches(stem) && told == 0),
-                (None, false) => assert_eq!(told, paths.len()),
-                (Some(_), false) => panic!("{stem} is planned and no resource"),
+        let left_out: BTreeSet<_> = assigned.left_out.into_iter().map(|(path, _)| path).collect();
+        let by_name = |stem: &String| match catalog.meaning(stem) {
+            Meaning::One(turn) => Some(turn),
+            Meaning::Undecided(_) | Meaning::Nothing => None,
+        };
+        let bare = files.iter().map(|(stem, paths)| (by_name(stem), paths));
+        let within = namespaced.iter().map(|(stem, paths)| (catalog.within("tpdm", stem), paths));
+        let mut expected: BTreeMap<Resource, BTreeSet<PathBuf>> = BTreeMap::new();
+        for (turn, paths) in bare.chain(within) {
+            let told = paths.iter().filter(|path| left_out.contains(*path)).count();
+            match turn.map(|turn| &turn.resource) {
+                None => assert_eq!(told, paths.len()),
+                Some(resource) if selector.selects(resource, catalog.bare(resource)) => {
+                    expected.entry(resource.clone()).or_default().extend(paths.iter().cloned());
+                }
+                Some(_) => {}
             }
         }
+        assert_eq!(planned, expected);
     }
 }
 
@@ -233,7 +249,11 @@ fn a_payload_that_the_state_skips_is_the_one_that_the_api_holds_whatever_was_sen
             for (digest, known) in table.rows() {
                 let key = known.key.0[0];
                 let skipped = Resend::default().due(Some(known), table.is_doubtful(&known.key)) == Due::Accepted;
-                assert!(!skipped || api.get(&key) == Some(digest), "{digest} is skipped, the API holds {:?}", api.get(&key));
+                assert!(
+                    !skipped || api.get(&key) == Some(digest),
+                    "{digest} is skipped, the API holds {:?}",
+                    api.get(&key)
+                );
             }
         }
     }
