@@ -198,6 +198,8 @@ pub struct Connection {
     pub rate: Option<u32>,
     /// The limit of each request, from connecting to the last byte of the answer.
     pub timeout: Duration,
+    /// How long a connection may stay without a byte before its request is given up and repeated.
+    pub idle_timeout: Duration,
     /// How often a request is repeated after the first try.
     pub num_retries: u32,
     /// By how much each delay is longer than the one before.

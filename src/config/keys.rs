@@ -49,6 +49,7 @@ pub static KEYS: &[Key] = &[
     key("connection.adaptive", None, Kind::Switch, Some("true"), "fewer requests at the same time while the API is slow or refuses"),
     key("connection.rate", None, Kind::Count(1, MANY), None, "the most requests a second, as --rate sets; unset: no limit"),
     key("connection.timeout", Some("connection_timeout"), Kind::Seconds, Some("60"), "the limit of each request, in seconds"),
+    key("connection.idle_timeout", None, Kind::Seconds, None, "after how many seconds without a byte a request is repeated; unset: as timeout, 120 if that is above 600"),
     key("connection.num_retries", Some("num_retries"), Kind::Count(0, MANY), Some("10"), "how often a request is repeated"),
     key("connection.backoff_factor", Some("backoff_factor"), Kind::Number(1.0), Some("1.5"), "by how much each delay is longer than the one before"),
     key("connection.retry_statuses", Some("retry_statuses"), Kind::Statuses, Some("[429, 500, 502, 503, 504]"), "the HTTP statuses after which a request is repeated"),

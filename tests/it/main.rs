@@ -5,6 +5,7 @@ mod chance;
 mod checker;
 mod command_line;
 mod configuration;
+mod connection;
 mod count;
 mod create;
 mod delete;
