@@ -18,6 +18,7 @@ mod host;
 mod hostile;
 mod kills;
 mod lines;
+mod local_time;
 mod log;
 mod machine;
 mod metadata;
