@@ -105,8 +105,8 @@ pub struct Config {
     pub metadata_file: Option<PathBuf>,
     /// What stands between the columns that `count` prints.
     pub count_separator: String,
-    /// Records in each page that `fetch` asks for.
-    pub page_size: u32,
+    /// Records in each page that `fetch` asks for; `None`: as many as the API gives.
+    pub page_size: Option<u32>,
     /// What validation checks.
     pub validate: Validate,
     /// Delete without asking.

@@ -64,7 +64,7 @@ pub static KEYS: &[Key] = &[
     key("resend_failed", None, Kind::Switch, Some("false"), "send again what was refused last time, as --failed does"),
     key("metadata_file", None, Kind::Path, None, "the API's metadata as `lightbeam metadata save` wrote it, in place of asking for it"),
     key("count.separator", None, Kind::Text, Some("\t"), "what stands between the columns that count prints"),
-    key("fetch.page_size", None, Kind::Count(1, MANY), Some("100"), "records in each page that fetch asks for, if the API gives so many"),
+    key("fetch.page_size", None, Kind::Count(1, MANY), None, "records in each page that fetch asks for; unset: as many as the API gives, mostly 500"),
     key("validate.methods", None, Kind::Names, Some("[schema, descriptors, uniqueness]"), "what validate checks; \"*\": everything"),
     key("validate.unknown_properties", None, Kind::Choice(&["error", "warn", "ignore"]), Some("warn"), "what a property is that the API does not know and so drops"),
     key("validate.max_failures", None, Kind::Count(1, MANY), None, "after how many invalid payloads validate stops; unset: it does not"),

@@ -53,7 +53,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         resend_failed: settings.need("resend_failed")?,
         metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
-        page_size: settings.need("fetch.page_size")?,
+        page_size: settings.get("fetch.page_size"),
         validate: validate::read(settings)?,
         force_delete: settings.need("force_delete")?,
         log_level: settings.need("log_level")?,

@@ -25,6 +25,7 @@ mod metadata;
 mod nginx;
 mod offline;
 mod order;
+mod pages;
 mod plans;
 mod policy;
 mod properties;
