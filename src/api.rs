@@ -4,7 +4,7 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
-//! [`metadata`] gets them and [`cache`] keeps them. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
+//! [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes next. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
 //! [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
@@ -15,6 +15,7 @@ pub mod gate;
 pub mod login;
 pub mod metadata;
 pub mod openapi;
+pub mod paging;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -254,7 +255,7 @@ mod tests {
             resend_failed: false,
             metadata_file: None,
             count_separator: "\t".into(),
-            page_size: 100,
+            page_size: None,
             validate: Default::default(),
             force_delete: false,
             log_level: Level::Info,

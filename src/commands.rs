@@ -19,10 +19,12 @@ use std::io::Write;
 use std::path::Path;
 
 use jiff::Zoned;
+use jiff::tz::TimeZone;
 
 use self::count::Census;
 use crate::api::cache;
 use crate::cli::{Command, DeleteArgs, FetchArgs, LogFormat, Output, Run};
+use crate::clock;
 use crate::config::{self, Config, Level};
 use crate::delete::erasure::Erasure;
 use crate::disk::{self, Readers};
@@ -79,6 +81,12 @@ fn configured(run: &Run, command: impl FnOnce(&Run, &Config, &mut Terminal) -> R
         terminal.log(Level::Info, &format!("the configuration is {}", config.file.display()));
     }
     loaded.warnings.iter().for_each(|warning| terminal.log(Level::Warning, warning));
+    let tz = std::env::var("TZ").ok().filter(|tz| !tz.is_empty());
+    if let Some(text) = clock::unknown_zone(&TimeZone::system(), tz.as_deref()) {
+        // Where nobody set a zone and no time is given, little depends on it.
+        let matters = tz.is_some() || run.older_than.or(run.newer_than).is_some();
+        terminal.log(if matters { Level::Warning } else { Level::Info }, &text);
+    }
     if run.wipe {
         cache::wipe(&config.state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
     }

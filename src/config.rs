@@ -105,8 +105,8 @@ pub struct Config {
     pub metadata_file: Option<PathBuf>,
     /// What stands between the columns that `count` prints.
     pub count_separator: String,
-    /// Records in each page that `fetch` asks for.
-    pub page_size: u32,
+    /// Records in each page that `fetch` asks for; `None`: as many as the API gives.
+    pub page_size: Option<u32>,
     /// What validation checks.
     pub validate: Validate,
     /// Delete without asking.
@@ -198,6 +198,8 @@ pub struct Connection {
     pub rate: Option<u32>,
     /// The limit of each request, from connecting to the last byte of the answer.
     pub timeout: Duration,
+    /// How long a connection may stay without a byte before its request is given up and repeated.
+    pub idle_timeout: Duration,
     /// How often a request is repeated after the first try.
     pub num_retries: u32,
     /// By how much each delay is longer than the one before.

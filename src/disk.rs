@@ -119,8 +119,9 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
         .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
 }
 
-/// Puts what `write` writes in place of what the file held: temporary file in the same folder, sync, rename, sync of the folder. Whatever happens, the
-/// file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace the same file at once.
+/// Puts what `write` writes in place of what the file held: [`put_on`] in a folder that is made if it is not there, then sync of the folder.
+/// Whatever happens, the file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace
+/// the same file at once.
 pub fn replace_on(
     disk: &dyn Disk,
     path: &Path,
@@ -129,13 +130,24 @@ pub fn replace_on(
 ) -> io::Result<()> {
     let folder = folder_of(path);
     make_folders(disk, folder)?;
+    put_on(disk, path, readers, write)?;
+    disk.sync_folder(folder)
+}
+
+/// Puts what `write` writes in place of what the file held, in a folder that is there: temporary file in the same folder, sync, rename. A power
+/// cut may still bring the old bytes back, until the folder is synced: whoever replaces many files of one folder does that once, behind them all.
+pub fn put_on(
+    disk: &dyn Disk,
+    path: &Path,
+    readers: Readers,
+    write: impl FnOnce(&mut dyn Appending) -> io::Result<()>,
+) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.new", std::process::id()));
-    let temporary = folder.join(name);
+    let temporary = folder_of(path).join(name);
     write_whole(disk, &temporary, readers, write)
         .and_then(|()| disk.rename(&temporary, path))
-        .and_then(|()| disk.sync_folder(folder))
         .inspect_err(|_| drop(disk.remove(&temporary)))
 }
 

@@ -31,9 +31,6 @@ use crate::pool;
 use crate::resource::Resource;
 use crate::results::Stopped;
 
-/// So many stretches for each worker, so that none is left with a long one at the end.
-const STRETCHES: usize = 4;
-
 /// What does not change during a fetch.
 pub struct Fetch<'a> {
     /// Whom to ask for what.
@@ -90,7 +87,7 @@ enum What {
     /// The source is so large, and so many stretches are to be walked.
     Opened { total: Option<u64>, stretches: usize, by_cursor: bool, first: Part },
     /// The stretch was walked. The last one brings how many records there are now.
-    Walked { part: Part, after: Option<Got<u64>> },
+    Walked { part: Part, after: Option<Got<Option<u64>>> },
     /// It could not be read.
     Failed(Reason),
     /// The run stopped before.
@@ -159,10 +156,12 @@ impl Fetch<'_> {
             Ok(lines) => lines,
             Err(error) => return Ok(Err(no_page(&error))),
         };
-        let is_all = first.total.map_or(lines.count < pages.size, |total| total <= lines.count);
+        // Where nobody counts, only an empty page is the last one: a host may give shorter pages than are asked for.
+        let is_all = first.total.map_or(lines.count == 0, |total| total <= lines.count);
+        let page = lines.page(&first.body);
         let stretches = match is_all {
             true => Vec::new(),
-            false => match pages.stretches(first.total, lines.count, self.pool.current_num_threads() * STRETCHES)? {
+            false => match pages.stretches(first.total, Some(page), self.pool.current_num_threads())? {
                 Ok(stretches) => stretches,
                 Err(reason) => return Ok(Err(reason)),
             },
@@ -193,7 +192,6 @@ impl Fetch<'_> {
 
     fn walked(&self, errand: &Errand, drafts: &Drafts) -> Result<What> {
         let pages = &self.sources[errand.source].pages;
-        let by_cursor = matches!(errand.stretch, Stretch::Cursor(_));
         let mut file = drafts.part(errand.source, errand.part)?;
         let mut part = Part::default();
         let walked = pages.walk(&errand.stretch, |body| {
@@ -206,12 +204,10 @@ impl Fetch<'_> {
             };
             self.keep(&lines.bytes, &mut file)?;
             part.records += lines.count;
-            // A walk by cursor meets no record twice.
-            if !by_cursor {
-                part.ids.extend(lines.ids);
-            }
             self.fetched.fetch_add(lines.count, Ordering::Relaxed);
-            Ok(Ok(lines.count))
+            let page = lines.page(body);
+            part.ids.extend(lines.ids);
+            Ok(Ok(page))
         })?;
         close(file)?;
         if let Err(reason) = walked {
@@ -296,7 +292,7 @@ impl Ledger {
             What::Walked { part, after } => {
                 self.add(part);
                 match after {
-                    Some(Ok(after)) => self.harvest.after = Some(after),
+                    Some(Ok(after)) => self.harvest.after = after,
                     // That it cannot be checked is as bad as that it failed.
                     Some(Err(reason)) => self.harvest.ending.turn(Ending::Failed(reason)),
                     None => {}

@@ -26,6 +26,7 @@ use crate::rejects::{Letter, Why};
 use crate::source::{Block, Piece};
 use crate::state::resend::{Due, Resend};
 use crate::state::table::{Entry, Standing, Table};
+use crate::text::invisible;
 use crate::validate::findings::Invalid;
 use claims::{Claimed, Claims, Spare};
 use later::{Later, Position};
@@ -274,14 +275,20 @@ pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<Keys>, Str
     if !text.starts_with('{') {
         return Err(match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => "not a JSON object, but another JSON value".into(),
-            Err(_) => "not JSON: a payload begins with {".into(),
+            Err(_) => match invisible::fault(text, None) {
+                Some(fault) => format!("not JSON: {fault}"),
+                None => "not JSON: a payload begins with {".into(),
+            },
         });
     }
     let key = match natural {
         Some(natural) => natural.keys(text),
         None => serde_json::from_str::<IgnoredAny>(text).map(|_| None),
     };
-    key.map_err(|wrong| format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))
+    key.map_err(|wrong| match invisible::fault(text, Some(wrong.column())) {
+        Some(fault) => format!("not JSON: {fault} (at column {})", wrong.column()),
+        None => format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The lines of data files, in blocks whose size does not grow with the files.
 
+mod beginning;
 mod stamp;
 
 use std::fs::File;
@@ -151,7 +152,15 @@ impl Open {
         let whole = loop {
             let searched = bytes.len();
             let wanted = searched.max(BLOCK.saturating_sub(searched)).min(LONGEST_READ);
-            if fill(&mut bytes, wanted, &self.file)? < wanted {
+            let got = fill(&mut bytes, wanted, &self.file)?;
+            if searched == 0 && self.line == 1 {
+                let text = bytes.strip_prefix(BOM).unwrap_or(&bytes);
+                if let Some(message) = beginning::fault(&self.path, text) {
+                    self.ended = true;
+                    return Ok(Some(self.flaw(message)));
+                }
+            }
+            if got < wanted {
                 self.ended = true;
                 break bytes.len();
             }
@@ -163,15 +172,9 @@ impl Open {
             }
         };
         self.rest = bytes.split_off(whole);
-        if self.line == 1 {
-            if bytes.starts_with(BOM) {
-                bytes.drain(..BOM.len());
-                self.offset = BOM.len() as u64;
-            }
-            if let Some(message) = not_lines(&self.path, &bytes) {
-                self.ended = true;
-                return Ok(Some(self.flaw(message)));
-            }
+        if self.line == 1 && bytes.starts_with(BOM) {
+            bytes.drain(..BOM.len());
+            self.offset = BOM.len() as u64;
         }
         if bytes.is_empty() {
             return Ok(None);
@@ -231,24 +234,6 @@ fn fill(bytes: &mut Vec<u8>, wanted: usize, mut file: &File) -> io::Result<usize
     }
     bytes.truncate(end);
     Ok(end - start)
-}
-
-/// Why a file that begins so does not hold one payload a line, and what to do about it.
-fn not_lines(path: &Path, beginning: &[u8]) -> Option<String> {
-    let file = path.display();
-    if beginning.starts_with(b"\xFF\xFE") || beginning.starts_with(b"\xFE\xFF") {
-        return Some(format!("the file is UTF-16; write it as UTF-8, for example: iconv -f UTF-16 -t UTF-8 {file}"));
-    }
-    let first_line = beginning.trim_ascii_start().split(|&b| b == b'\n').next()?.trim_ascii_end();
-    let is_json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
-    if first_line.first() == Some(&b'[') && (is_json || first_line == b"[") {
-        return Some(format!(
-            "the file holds a JSON array, not one payload a line; convert it, for example: jq -c '.[]' {file} > NAME.jsonl"
-        ));
-    }
-    (first_line == b"{").then(|| {
-        format!("the file holds payloads of several lines each; convert it, for example: jq -c . {file} > NAME.jsonl")
-    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ pub struct History {
     journal: Journal,
     synced: Instant,
     tables: FxHashMap<Resource, Arc<Table>>,
+    /// Folders of namespaces that this run has made or found, and made safe. One that is only found may have been made by a run that was killed
+    /// before it could do the latter.
+    safe: BTreeSet<PathBuf>,
     _lock: Lock,
 }
 
@@ -76,7 +79,8 @@ impl History {
             ));
         }
         let (tables, target, synced) = (FxHashMap::default(), data_url.into(), Instant::now());
-        let mut history = History { disk, target, folder, journal, synced, tables, _lock: lock };
+        let safe = BTreeSet::new();
+        let mut history = History { disk, target, folder, journal, synced, tables, safe, _lock: lock };
         history.bring(Exit::Usage)?;
         Ok(history)
     }
@@ -136,7 +140,8 @@ impl History {
         brought
     }
 
-    /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time.
+    /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time: it is emptied only when every
+    /// file is synced and has its name, and then every folder with a new name in it is synced, once.
     fn bring(&mut self, exit: Exit) -> Result<()> {
         let mut names = BTreeSet::new();
         self.journal.read(&*self.disk, &mut |name, _| {
@@ -154,10 +159,21 @@ impl History {
         }
         let mut growing = Growing::new(tables);
         self.journal.read(&*self.disk, &mut |name, news| growing.add(name, news))?;
+        let mut folders = BTreeSet::new();
         for (name, table) in growing.grown() {
             let path = target::snapshot(&self.folder, &resources[&name]);
-            snapshot::write(&*self.disk, &path, &self.target, &name, &table)
-                .or_stop(exit, || format!("cannot write the state file {}", path.display()))?;
+            let cannot = || format!("cannot write the state file {}", path.display());
+            let folder = disk::folder_of(&path);
+            if !self.safe.contains(folder) {
+                disk::make_folders(&*self.disk, folder).or_stop(exit, cannot)?;
+                self.safe.insert(folder.into());
+            }
+            snapshot::write(&*self.disk, &path, &self.target, &name, &table).or_stop(exit, cannot)?;
+            folders.insert(folder.to_path_buf());
+        }
+        for folder in folders {
+            let cannot = || format!("cannot make safe the state files in {}", folder.display());
+            self.disk.sync_folder(&folder).or_stop(exit, cannot)?;
         }
         self.journal.clear().or_stop(exit, || "cannot empty the journal".into())
     }

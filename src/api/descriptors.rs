@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Copy};
-use super::refusal::Refusal;
+use super::paging::{LARGEST, OffsetWalk, Offsets, Page};
 use super::reply;
 use super::send::{Sent, Settled};
 use super::transport::http::Uri;
@@ -17,10 +17,8 @@ use crate::clock::unix_now;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::Values;
+use crate::outcome::Reason;
 use crate::resource::Resource;
-
-/// The most records that an ODS/API or a DMS gives in one page unless its host configures fewer.
-const PAGE: usize = 500;
 
 /// So many descriptors that cannot be read are named.
 const NAMED: usize = 5;
@@ -97,7 +95,7 @@ impl Asking<'_> {
                     let row = Row { descriptor: descriptor.to_string(), asked: now, uris };
                     rows.insert(row.descriptor.clone(), row);
                 }
-                Err(refusal) => refused.push((descriptor, refusal)),
+                Err(reason) => refused.push((descriptor, reason)),
             }
         }
         if refused.len() < missing.len() {
@@ -106,14 +104,14 @@ impl Asking<'_> {
                 warn(format!("descriptor values are not kept for the next run: {error}"));
             }
         }
-        if let [(_, refusal), ..] = &refused[..] {
+        if let [(_, reason), ..] = &refused[..] {
             let names: Vec<&str> = refused.iter().take(NAMED).map(|(descriptor, _)| descriptor.label()).collect();
             let more = if refused.len() > NAMED { ", ..." } else { "" };
             warn(format!(
-                "the API does not give the values of {} ({}, {}): {}{more}",
+                "the API does not give the values of {} ({}{}): {}{more}",
                 if refused.len() == 1 { "a descriptor".into() } else { format!("{} descriptors", refused.len()) },
-                refusal.status,
-                refusal.text(),
+                reason.status.map_or(String::new(), |status| format!("{status}, ")),
+                reason.message,
                 names.join(", ")
             ));
         }
@@ -126,18 +124,17 @@ impl Asking<'_> {
         Ok(values)
     }
 
-    /// Every value of one descriptor, or the API's no. A host may give shorter pages than are asked for: the count that it tells decides,
-    /// or else a page that is not full.
-    fn all_of(&self, descriptor: &Resource) -> Result<Result<Vec<String>, Refusal>> {
+    /// Every value of one descriptor, or why the API does not give them.
+    fn all_of(&self, descriptor: &Resource) -> Result<std::result::Result<Vec<String>, Reason>> {
         let collection = self.urls.of(descriptor)?;
-        let (limit, mut uris) = (PAGE.to_string(), Vec::new());
-        loop {
-            let offset = uris.len().to_string();
+        let (mut uris, mut walk, mut total) = (Vec::new(), OffsetWalk::new(&Offsets::all(), LARGEST), None);
+        while let Some((offset, limit)) = walk.ask() {
+            let (offset, limit) = (offset.to_string(), limit.to_string());
             let page = [("limit", limit.as_str()), ("offset", &offset), ("totalCount", "true")];
             let url = urls::with_query(&collection, page)?;
             let reply = match (self.get)(&url)?.settled {
                 Settled::Accepted(reply) => reply,
-                Settled::Refused(refusal) => return Ok(Err(refusal)),
+                Settled::Refused(refusal) => return Ok(Err(refusal.reason())),
                 Settled::NoAnswer { reason, .. } => {
                     return Err(Error::api(format!(
                         "cannot get the values of {} at {url}: {reason}",
@@ -147,13 +144,22 @@ impl Asking<'_> {
             };
             let malformed = || format!("the answer of {url} is no list of descriptors");
             let records: Vec<Record> = reply::json(&reply.body).or_stop(Exit::GivenUp, malformed)?;
-            let got = records.len();
+            let before = uris.len();
             uris.extend(records.into_iter().map(|record| format!("{}#{}", record.namespace, record.code_value)));
-            let more = reply.total_count.map_or(got == PAGE, |total| (uris.len() as u64) < total);
-            if got == 0 || !more {
-                return Ok(Ok(uris));
+            let new = &uris[before..];
+            let page = Page::new(&reply.body, new.len() as u64, new.iter().map(|uri| Page::hash(uri.as_bytes())));
+            total = reply.total_count.or(total);
+            if let Err(message) = walk.came(page) {
+                return Ok(Err(Reason::own(message)));
             }
+            walk.bound(reply.total_count);
         }
+        let got = uris.len() as u64;
+        let short = |total| format!("it gave {got} of {total} values");
+        Ok(match total.filter(|&total| got < total) {
+            Some(total) => Err(Reason::own(short(total))),
+            None => Ok(uris),
+        })
     }
 }
 
@@ -164,6 +170,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::refusal::Refusal;
     use super::super::reply::Reply;
     use super::super::{testing, transport};
     use super::*;
@@ -238,14 +245,30 @@ mod tests {
     }
 
     #[test]
-    fn without_a_count_a_page_that_is_not_full_is_the_last_one() {
+    fn without_a_count_only_an_empty_page_is_the_last_one() {
         let mut case = Case::new("uncounted");
-        let uncounted = |path: &str| match path.contains("offset=0") {
-            true => page(0..500, None),
-            false => page(500..501, None),
+        let uncounted = |path: &str| match path.split("offset=").nth(1) {
+            Some("0&totalCount=true") => page(0..100, None),
+            Some("100&totalCount=true") => page(100..101, None),
+            _ => page(0..0, None),
         };
-        assert_eq!(case.values(&["aDescriptors"], uncounted).unwrap().count(), 501);
-        assert_eq!(case.asked().len(), 2);
+        assert_eq!(case.values(&["aDescriptors"], uncounted).unwrap().count(), 101);
+        assert_eq!(case.asked().len(), 3);
+    }
+
+    #[test]
+    fn a_host_that_gives_the_same_page_for_ever_or_too_few_values_is_told_and_its_values_are_not_known() {
+        for (name, told) in [("same", "the same page again"), ("few", "it gave 3 of 9 values")] {
+            let mut case = Case::new(name);
+            let answer = |path: &str| match (name, path.contains("offset=0")) {
+                ("same", _) => page(0..500, None),
+                (_, first) => page(0..if first { 3 } else { 0 }, Some(9)),
+            };
+            let values = case.values(&["aDescriptors"], answer).unwrap();
+            assert_eq!(values.has(&Resource::new("ed-fi", "aDescriptors"), "x"), None);
+            assert!(case.warnings[0].contains(told), "{:?}", case.warnings);
+            assert_eq!(case.asked().len(), 2);
+        }
     }
 
     #[test]
@@ -269,7 +292,7 @@ mod tests {
         let body = postcard::to_stdvec(&rows[..]).unwrap();
         let copy = Copy { etag: None, fetched: unix_now(), body };
         Cache::below(&case.folder).store(&Uri::from_static("https://example.com/data"), &copy).unwrap();
-        let values = case.values(&["oldDescriptors", "newDescriptors"], |_| page(7..8, None)).unwrap();
+        let values = case.values(&["oldDescriptors", "newDescriptors"], |_| page(7..8, Some(1))).unwrap();
         let of = |name| values.of(&Resource::new("ed-fi", name)).collect::<Vec<_>>();
         assert_eq!((of("oldDescriptors"), of("newDescriptors")), (vec!["uri://x/Y#7"], vec!["old"]));
     }

@@ -41,6 +41,7 @@ pub fn connection() -> Connection {
         adaptive: true,
         rate: None,
         timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(60),
         num_retries: 0,
         backoff_factor: 1.0,
         retry_statuses: Vec::new(),

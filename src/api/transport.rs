@@ -1,24 +1,33 @@
 //! Carries requests to the API and answers back. Only this room names the HTTP client.
 
 mod early;
+mod encrypt;
 mod gather;
+mod idle;
+mod inflate;
 mod lookup;
 mod tls;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rustls::AlertDescription;
 use ureq::config::Config as AgentConfig;
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
 pub use ureq::http;
 
 use self::early::Early;
+use self::encrypt::Encrypting;
 use self::gather::Gathering;
 use self::http::{HeaderName, HeaderValue, Uri, header};
+use self::idle::{Idle, NothingCame};
+use self::inflate::{Plain, Unreadable};
 use self::lookup::{Lookup, LookupFailed};
+use self::tls::Tls;
 use super::reply::Reply;
 use super::request::{Keep, Request};
 use crate::config::Connection;
@@ -62,6 +71,8 @@ pub enum Kind {
     Cut,
     /// The answer is longer than anything that an Ed-Fi API has to say.
     TooLong,
+    /// The answer is compressed in a way that nobody asked for and that cannot be read.
+    Encoded,
     /// The request itself cannot be sent, such as to a URL without a host.
     Request,
 }
@@ -69,7 +80,8 @@ pub enum Kind {
 impl Broken {
     /// Whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
-        !matches!(self.kind, Kind::Certificate | Kind::ClientCertificate | Kind::TooLong | Kind::Request)
+        let never = [Kind::Certificate, Kind::ClientCertificate, Kind::TooLong, Kind::Encoded, Kind::Request];
+        !never.contains(&self.kind)
     }
 }
 
@@ -90,6 +102,10 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("correlation-id");
 /// How many records there are in all.
 const TOTAL_COUNT: HeaderName = HeaderName::from_static("total-count");
 
+/// When a rate limit ends, as the draft of the IETF spells it and as everybody did before.
+const LIMIT_RESETS: [HeaderName; 2] =
+    [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")];
+
 /// Where the next page of records begins.
 const NEXT_PAGE_TOKEN: HeaderName = HeaderName::from_static("next-page-token");
 
@@ -105,8 +121,9 @@ impl Http {
     /// What the configuration describes. Errors (exit 2) are those of files and URLs that cannot be used; what is odd about
     /// the environment goes to `warn`.
     pub fn new(connection: &Connection, warn: &mut dyn FnMut(String)) -> OrError<Http> {
-        let tls = tls::config(connection)?;
+        let tls = Arc::new(Tls::new(connection)?);
         let limit = Some(connection.timeout);
+        let idle = connection.idle_timeout.min(connection.timeout);
         let agent = |proxy| {
             let config = AgentConfig::builder()
                 .http_status_as_error(false)
@@ -114,22 +131,22 @@ impl Http {
                 .max_redirects_will_error(false)
                 .max_idle_connections(connection.pool_size)
                 .max_idle_connections_per_host(connection.pool_size)
-                .timeout_connect(limit)
+                .timeout_connect(Some(idle))
                 .timeout_recv_response(limit)
                 .timeout_global(limit)
                 .input_buffer_size(BUFFER)
                 .output_buffer_size(BUFFER)
                 .max_response_header_size(LONGEST_HEAD)
+                .accept_encoding("identity")
                 .user_agent(concat!("lightbeam/", env!("CARGO_PKG_VERSION")))
                 .proxy(proxy)
-                .tls_config(tls.clone())
                 .build();
             let encrypted =
                 ().chain(ConnectProxyConnector::default())
                     .chain(TcpConnector::default())
                     .chain(Early)
-                    .chain(RustlsConnector::default());
-            Agent::with_parts(config, encrypted.chain(Gathering), Lookup::default())
+                    .chain(Encrypting(tls.clone()));
+            Agent::with_parts(config, encrypted.chain(Gathering(Idle(idle))), Lookup::<DefaultResolver>::default())
         };
         let proxied = proxy(connection, warn)?.map(|proxy| agent(Some(proxy)));
         Ok(Http { direct: agent(None), proxied, allow_http: connection.allow_http })
@@ -206,6 +223,10 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     if !reply.accepted() {
         reply.location = text(header::LOCATION);
         reply.retry_after = text(header::RETRY_AFTER);
+        if reply.retry_after.is_some() {
+            reply.date = text(header::DATE);
+            reply.limit_resets = LIMIT_RESETS.into_iter().filter_map(text).collect();
+        }
     }
     let (kept, whole) = match request.keep {
         Keep::Beginning(kept) => (kept, false),
@@ -215,10 +236,26 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     reader.by_ref().take(kept).read_to_end(&mut reply.body).map_err(|error| broken(error.into()))?;
     let dropped = if whole { 1 } else { DROPPED };
     let more = io::copy(&mut reader.take(dropped), &mut io::sink()).map_err(|error| broken(error.into()))?;
-    match whole && more > 0 {
+    let coding = text(header::CONTENT_ENCODING);
+    let body = match inflate::read(coding.as_deref(), std::mem::take(&mut reply.body), more > 0, kept) {
+        // Such a body is no answer to a question. Of a payload the status has said what counts.
+        Err(wrong) if whole => return Err(unreadable(&wrong)),
+        Err(wrong) => Plain { bytes: wrong.to_string().into_bytes(), more: false },
+        Ok(plain) => plain,
+    };
+    match whole && body.more {
         true => Err(Broken { kind: Kind::TooLong, text: format!("the answer is longer than {kept} bytes") }),
-        false => Ok(reply),
+        false => Ok(Reply { body: body.bytes, ..reply }),
     }
+}
+
+/// What a compressed body that cannot be read means. One that was damaged on its way may come whole the next time.
+fn unreadable(wrong: &Unreadable) -> Broken {
+    let kind = match wrong {
+        Unreadable::Unknown(_) => Kind::Encoded,
+        Unreadable::Damaged(_) => Kind::Cut,
+    };
+    Broken { kind, text: wrong.to_string() }
 }
 
 /// Whether what is sent to this URL travels unencrypted over a network.
@@ -239,12 +276,13 @@ fn broken(error: ureq::Error) -> Broken {
         ureq::Error::Timeout(_) => Kind::Timeout,
         ureq::Error::HostNotFound => Kind::Lookup,
         ureq::Error::Other(e) if e.is::<LookupFailed>() => Kind::Lookup,
+        ureq::Error::Other(e) if e.is::<NothingCame>() => Kind::Timeout,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => Kind::Connect,
         ureq::Error::Rustls(e) => encryption(e),
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => Kind::Tls,
         ureq::Error::LargeResponseHeader(..) => Kind::TooLong,
         ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => Kind::Request,
-        ureq::Error::Io(e) => match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        ureq::Error::Io(e) => match of_tls(e) {
             Some(inner) => encryption(inner),
             None => match e.kind() {
                 Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::NetworkDown => Kind::Connect,
@@ -257,9 +295,12 @@ fn broken(error: ureq::Error) -> Broken {
     };
     let text = match (kind, error) {
         (Kind::Timeout, ureq::Error::Timeout(ureq::Timeout::Connect)) => "no connection within the timeout".into(),
+        (Kind::Timeout, ureq::Error::Other(error)) => error.to_string(),
         (Kind::Timeout, _) => "no answer within the timeout".into(),
         // Without the client's own prefix.
-        (_, ureq::Error::Io(error)) => error.to_string(),
+        (_, ureq::Error::Io(error)) => {
+            of_tls(&error).and_then(tls::advice).map_or_else(|| error.to_string(), String::from)
+        }
         (_, ureq::Error::Rustls(error)) => error.to_string(),
         (_, ureq::Error::Other(error)) => error.to_string(),
         (_, error) => error.to_string(),
@@ -272,6 +313,11 @@ fn broken(error: ureq::Error) -> Broken {
         _ => text,
     };
     Broken { kind, text }
+}
+
+/// What broke of an encrypted connection, if that broke.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn encryption(error: &rustls::Error) -> Kind {
@@ -535,6 +581,97 @@ mod tests {
         assert!(broken.text.starts_with("the host's certificate is not to be trusted: "), "{}", broken.text);
         let trusting = Connection { verify_ssl: false, ..connection() };
         assert_eq!(http(&trusting).call(&get(&url.parse().unwrap(), None)).unwrap().status, 200);
+    }
+
+    #[test]
+    fn a_certificate_of_an_authority_that_a_host_uses_as_its_own_is_trusted_if_ca_file_holds_it() {
+        let url = format!("https://{}/", self_signed_host());
+        let untrusted = breaks(&connection(), &url).text;
+        assert!(untrusted.contains("certificate of an authority") && untrusted.contains("ca_file"), "{untrusted}");
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/self-signed-host/certificate.pem");
+        let trusting = Connection { ca_file: Some(file.into()), ..connection() };
+        assert_eq!(http(&trusting).call(&get(&url.parse().unwrap(), None)).unwrap().status, 200);
+    }
+
+    /// A host that sends this body with this coding, whatever it is asked.
+    fn coded(status: u16, coding: &str, body: Vec<u8>) -> (Uri, Arc<Mutex<Vec<String>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (log, coding) = (seen.clone(), coding.to_string());
+        let address = listen(move |stream| {
+            let mut stream = BufReader::new(stream);
+            log.lock().unwrap().push("connection".into());
+            while let Some(request) = request(&mut stream) {
+                log.lock().unwrap().push(request);
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Encoding: {coding}\r\nContent-Length: {length}\r\n\r\n");
+                if stream.get_mut().write_all(&[head.as_bytes(), &body].concat()).is_err() {
+                    return;
+                }
+            }
+        });
+        (format!("http://{address}/data").parse().unwrap(), seen)
+    }
+
+    fn deflated(text: &[u8]) -> Vec<u8> {
+        miniz_oxide::deflate::compress_to_vec_zlib(text, 6)
+    }
+
+    #[test]
+    fn an_answer_that_is_compressed_unasked_is_read_and_its_connection_used_again() {
+        let (url, seen) = coded(200, "deflate", deflated(b"[{\"id\":\"1\"}]"));
+        let http = http(&connection());
+        for _ in 0..3 {
+            assert_eq!(http.call(&get(&url, None)).unwrap().body, b"[{\"id\":\"1\"}]");
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.iter().filter(|line| *line == "connection").count(), 1);
+        assert!(seen[1..].iter().all(|request| request.contains("\r\naccept-encoding: identity\r\n")), "{seen:?}");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_compressed_answer_counts_when_it_is_inflated() {
+        let (url, _) = coded(200, "deflate", deflated(&vec![b'x'; 1_000_001]));
+        let long = http(&connection()).call(&get(&url, None)).unwrap_err();
+        assert_eq!((long.kind, &long.text[..]), (Kind::TooLong, "the answer is longer than 1000000 bytes"));
+        let (url, _) = coded(400, "deflate", deflated(&vec![b'x'; 1_000_001]));
+        let reply = http(&connection()).call(&post(&url, b"{}")).unwrap();
+        assert_eq!((reply.status, reply.body.len() as u64), (400, KEPT_OF_DATA));
+    }
+
+    #[test]
+    fn a_compressed_answer_that_cannot_be_read_is_an_error_with_its_reason_and_of_a_payload_the_status_counts() {
+        for (coding, body, kind, told) in [
+            ("br", b"\x0b\x02\x80".to_vec(), Kind::Encoded, "compressed as br, "),
+            ("zstd", b"\x28\xb5\x2f\xfd".to_vec(), Kind::Encoded, "compressed as zstd, "),
+            ("deflate", deflated(b"a text")[..6].to_vec(), Kind::Cut, "ends too early"),
+            ("gzip", b"{}".to_vec(), Kind::Cut, "does not begin as gzip"),
+        ] {
+            let (url, _) = coded(200, coding, body.clone());
+            let broken = http(&connection()).call(&get(&url, None)).unwrap_err();
+            assert_eq!((broken.kind, broken.text.contains(told)), (kind, true), "{coding}: {}", broken.text);
+            assert_eq!(broken.retryable(), kind == Kind::Cut, "{coding}");
+            let (url, _) = coded(400, coding, body);
+            let reply = http(&connection()).call(&post(&url, b"{}")).unwrap();
+            let said = crate::api::reply::refusal(&reply).text();
+            assert_eq!((reply.status, said.contains(told)), (400, true), "{coding}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_connection_on_which_nothing_comes_is_given_up_long_before_the_limit_of_the_request() {
+        let timeout = Duration::from_secs(100_000);
+        let patient = Connection { timeout, idle_timeout: Duration::from_millis(50), ..connection() };
+        let (silent, _) = host(String::new());
+        let broken = breaks(&patient, &silent.to_string());
+        assert_eq!((broken.kind, broken.retryable()), (Kind::Timeout, true));
+        assert_eq!(broken.text, "nothing came over the connection for 0.05 s (connection.idle_timeout)");
+        let (half, _) = host("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".into());
+        assert!(breaks(&patient, &half.to_string()).text.contains("connection.idle_timeout"));
+        let held = Mutex::new(Vec::new());
+        let deaf = listen(move |stream| held.lock().unwrap().push(stream));
+        let handshake = breaks(&patient, &format!("https://{deaf}/"));
+        assert_eq!(handshake.kind, Kind::Timeout, "{}", handshake.text);
     }
 
     #[test]

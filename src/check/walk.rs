@@ -13,7 +13,7 @@ use super::notes::{Fault, Notes, Place, Reference, Rule, Slot, Step};
 use super::spot::{SHOWN, Spot};
 use crate::model::openapi::SERVER_MADE;
 use crate::nearest::nearest;
-use crate::text::shortened;
+use crate::text::{invisible, shortened};
 
 /// See [`Checker::check`].
 pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<'c>) {
@@ -37,8 +37,9 @@ pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<
             let message = error.to_string();
             // Where it is, is told apart, so that messages are the same for the same error.
             let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+            let unseen = invisible::fault(text, Some(error.column()).filter(|_| error.line() == 1));
             notes.clear();
-            not_json(notes, column, message);
+            not_json(notes, column, unseen.as_deref().unwrap_or(message));
         }
     }
 }

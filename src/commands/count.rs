@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
 use crate::outcome::Reason;
-use crate::pages::{Got, Pages};
+use crate::pages::{Got, NO_TOTAL, Pages};
 use crate::pool;
 use crate::resource::Resource;
 use crate::results::{Stopped, results};
@@ -29,8 +29,9 @@ pub struct Census {
     pub started: Zoned,
     /// When it ended.
     pub completed: Zoned,
-    /// Each resource in the order of dependencies, with its count, or why there is none; `None`: the run stopped before its turn.
-    pub resources: Vec<(Resource, Option<Got<u64>>)>,
+    /// Each resource in the order of dependencies, with its count if the API reports one, or why there is none; `None`: the run stopped before its
+    /// turn.
+    pub resources: Vec<(Resource, Option<Got<Option<u64>>>)>,
     /// Why it ended early, if it did.
     pub stopped: Option<Stopped>,
 }
@@ -53,7 +54,7 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
     Ok(Census { started, completed: Zoned::now(), resources: names.zip(counts).collect(), stopped })
 }
 
-/// How many records there are of each resource, or why that is not known; `None`: the run stopped before its turn.
+/// How many records there are of each resource if the API reports it, or why that is not known; `None`: the run stopped before its turn.
 pub fn totals(
     api: &Api,
     pages: &[Pages],
@@ -61,8 +62,8 @@ pub fn totals(
     stop: &OnceLock<Stopped>,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
-) -> Result<Vec<Option<Got<u64>>>> {
-    let mut counts: Vec<Option<Got<u64>>> = vec![None; pages.len()];
+) -> Result<Vec<Option<Got<Option<u64>>>>> {
+    let mut counts: Vec<Option<Got<Option<u64>>>> = vec![None; pages.len()];
     let count = |number: usize| {
         if stop.get().is_some() || interrupt.asked().is_some() {
             return (None, Vec::<Infallible>::new());
@@ -70,7 +71,7 @@ pub fn totals(
         let counted = pages[number].total().map_err(|error| stop.set(Stopped::for_error(&error)));
         (counted.ok().map(|counted| (number, counted)), Vec::new())
     };
-    let never = |nothing: Infallible, _: &dyn Fn((usize, Got<u64>))| match nothing {};
+    let never = |nothing: Infallible, _: &dyn Fn((usize, Got<Option<u64>>))| match nothing {};
     pool::run(pool, 0..pages.len(), count, never, |news| {
         news.into_iter().for_each(|(number, counted)| counts[number] = Some(counted));
         api.warnings().iter().chain(&api.waits()).for_each(|text| observer.log(Level::Warning, text));
@@ -87,7 +88,7 @@ impl Census {
 
     /// How the program is to end. `partial_ok`: a part that failed is no failure of the run.
     pub fn exit(&self, partial_ok: bool) -> Exit {
-        let failed = self.resources.iter().filter(|(_, count)| matches!(count, Some(Err(_)))).count();
+        let failed = self.resources.iter().filter(|(_, count)| matches!(count, Some(Ok(None) | Err(_)))).count();
         match &self.stopped {
             Some(stopped) => stopped.exit,
             None if failed > 0 && failed == self.resources.len() => Exit::AllFailed,
@@ -102,8 +103,9 @@ impl Census {
         let mut table = format!("Records{separator}Endpoint\n");
         for (resource, count) in &self.resources {
             let cell = match count {
-                Some(Ok(0)) if !empty => continue,
-                Some(Ok(count)) => count.to_string(),
+                Some(Ok(Some(0))) if !empty => continue,
+                Some(Ok(Some(count))) => count.to_string(),
+                Some(Ok(None)) => NO_TOTAL.into(),
                 Some(Err(Reason { status: Some(status), .. })) => format!("HTTP {status}"),
                 Some(Err(_)) => "no answer".into(),
                 None => "not asked".into(),
@@ -115,17 +117,19 @@ impl Census {
 
     /// The same for machines.
     pub fn to_json(&self, config: &Config, exit: Exit) -> Value {
-        let resource = |(resource, count): &(Resource, Option<Got<u64>>)| {
+        let records = |count: &Option<Got<Option<u64>>>| count.as_ref()?.as_ref().ok().copied()?;
+        let resource = |(resource, count): &(Resource, Option<Got<Option<u64>>>)| {
             let reason = count.as_ref().and_then(|count| count.as_ref().err());
+            let untold = matches!(count, Some(Ok(None))).then_some(NO_TOTAL);
             let told = json!({
                 "namespace": resource.namespace(),
-                "records": count.as_ref().and_then(|count| count.as_ref().ok()),
+                "records": records(count),
                 "status_code": reason.and_then(|reason| reason.status),
-                "message": reason.map(|reason| &reason.message),
+                "message": reason.map(|reason| reason.message.as_str()).or(untold),
             });
             (resource.label().to_string(), told)
         };
-        let total: u64 = self.resources.iter().filter_map(|(_, count)| count.as_ref()?.as_ref().ok()).sum();
+        let total: u64 = self.resources.iter().filter_map(|(_, count)| records(count)).sum();
         let own = Map::from_iter([("total_records".to_string(), json!(total))]);
         let resources = self.resources.iter().map(resource).collect();
         results(config, "count", (&self.started, &self.completed), resources, own, (exit, self.stopped.as_ref()))

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::prepare::choose;
 use crate::api::openapi::Collection;
-use crate::api::{Api, reply};
+use crate::api::{Api, paging, reply};
 use crate::cli::{FetchArgs, Run};
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ pub fn run(
                     api,
                     url: api.urls().of(resource)?,
                     filters: filters.into_iter().chain(versions).collect(),
-                    size: page_size(config, collection),
+                    size: page_size(config.page_size, collection),
                     partitions: collection.is_some_and(|collection| collection.partitions),
                 };
                 sources.push(Source { resource: resource.clone(), pages });
@@ -70,9 +70,8 @@ pub fn run(
         let more = text::count((skipped.len() - SHOWN) as u64);
         observer.log(Level::Warning, &format!("{more} more are skipped for such reasons"));
     }
-    if sources.iter().any(|source| source.pages.size < config.page_size.into()) {
-        let text =
-            format!("pages have fewer records than fetch.page_size, {}, for the API gives no more", config.page_size);
+    if let Some(wanted) = config.page_size.filter(|&wanted| sources.iter().any(|s| s.pages.size < wanted.into())) {
+        let text = format!("pages have fewer records than fetch.page_size, {wanted}, because the API gives no more");
         observer.log(Level::Info, &text);
     }
     let folder = folder(config, args);
@@ -103,10 +102,15 @@ pub fn folder(config: &Config, args: &FetchArgs) -> PathBuf {
 /// So many resources that are skipped are named.
 const SHOWN: usize = 5;
 
-/// So many records as are wanted, or as the API gives at most.
-fn page_size(config: &Config, collection: Option<&Collection>) -> u64 {
-    let wanted = u64::from(config.page_size);
-    collection.and_then(|collection| collection.largest_page).map_or(wanted, |most| wanted.min(most.max(1)))
+/// As many records as the API gives at most, or fewer if fewer are wanted.
+fn page_size(wanted: Option<u32>, collection: Option<&Collection>) -> u64 {
+    /// Of larger pages a few would be longer than an answer may be.
+    const MOST: u64 = 5_000;
+    let largest = collection.and_then(|collection| collection.largest_page).map(|most| most.max(1));
+    match wanted.map(u64::from) {
+        Some(wanted) => largest.map_or(wanted, |most| wanted.min(most)),
+        None => largest.unwrap_or(paging::LARGEST).min(MOST),
+    }
 }
 
 /// The query in the words of a resource, or why it cannot be asked that: an Ed-Fi API passes over what it does not know, and gives everything.
@@ -159,6 +163,18 @@ fn newest(body: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_as_many_records_as_the_api_gives_unless_fewer_are_wanted() {
+        let size =
+            |wanted, largest_page| page_size(wanted, Some(&Collection { largest_page, ..Collection::default() }));
+        assert_eq!(
+            [size(None, Some(500)), size(None, Some(250)), size(None, None), page_size(None, None)],
+            [500, 250, 500, 500]
+        );
+        assert_eq!([size(Some(100), Some(500)), size(Some(700), Some(500)), size(Some(700), None)], [100, 500, 700]);
+        assert_eq!([size(None, Some(0)), size(None, Some(1_000_000))], [1, 5_000]);
+    }
 
     #[test]
     fn the_newest_version_is_read_in_either_spelling() {

@@ -8,7 +8,7 @@ use jiff::Zoned;
 use super::count::totals;
 use super::prepare::{Chosen, choose_to_delete};
 use crate::api::openapi::Collection;
-use crate::api::{transport, urls};
+use crate::api::{paging, transport, urls};
 use crate::cli::{DeleteArgs, Run};
 use crate::config::{Config, Level};
 use crate::confirm::{Consent, wanted};
@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress, Work};
 use crate::outcome::Reason;
-use crate::pages::Pages;
+use crate::pages::{NO_TOTAL, Pages, unusual};
 use crate::plan::Turn;
 use crate::pool;
 use crate::selector::Selector;
@@ -60,13 +60,15 @@ pub fn run(
     for (resource, collection) in &resources {
         let url = api.urls().of(resource)?;
         routes.push(Route { resource: resource.clone(), url: url.clone(), door: Door::default() });
-        let (size, partitions) = paging(config, collection.as_ref());
+        let (size, partitions) = pages_of(collection.as_ref());
         pages.push(Pages { api: &api, url, filters: Vec::new(), size, partitions });
     }
     let deletion = Deletion { api: &api, routes, pool: &pool, interrupt, stop: OnceLock::new() };
     let counts = totals(&api, &pages, &pool, &deletion.stop, observer, interrupt)?;
     let account = |count| match count {
-        Some(Ok(there)) => Account { there, ..Account::default() },
+        Some(Ok(Some(there))) => Account { there, ..Account::default() },
+        // Whoever says yes to it is to know to how much.
+        Some(Ok(None)) => Account { unread: Some(unusual(NO_TOTAL)), ..Account::default() },
         Some(Err(reason)) => Account { unread: Some(reason), ..Account::default() },
         None => Account::default(),
     };
@@ -91,9 +93,9 @@ pub fn run(
 }
 
 /// How many records a page has, the most that the API's documents allow, and whether there are partitions.
-fn paging(config: &Config, collection: Option<&Collection>) -> (u64, bool) {
+fn pages_of(collection: Option<&Collection>) -> (u64, bool) {
     let largest = collection.and_then(|collection| collection.largest_page);
-    (largest.unwrap_or(config.page_size.into()).max(1), collection.is_some_and(|collection| collection.partitions))
+    (largest.unwrap_or(paging::LARGEST).max(1), collection.is_some_and(|collection| collection.partitions))
 }
 
 /// Deletes tier after tier, the last one first.
@@ -138,7 +140,8 @@ fn doomed(deletion: &Deletion, numbers: &[usize], pages: &[Pages], desk: &mut De
             desk.observer.log(Level::Warning, &text);
         }
         match read.failed {
-            Some(reason) => desk.accounts[resource].unread = Some(reason),
+            // What there is of it stays, and is not of this run.
+            Some(reason) => desk.accounts[resource] = Account { unread: Some(reason), ..Account::default() },
             // What is not whole because the run stopped is not touched.
             None if deletion.stopped() => {}
             None => {

@@ -33,7 +33,7 @@ pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<Stri
         settings.assign(assignment)?;
     }
     match config(file, &settings, given) {
-        Ok(config) => Ok((config, warnings)),
+        Ok(config) => Ok((config, warnings.into_iter().chain(long_timeouts(&settings)).collect())),
         // What is missing may stand there under a mistyped name.
         Err(e) if !warnings.is_empty() => Err(Error::usage(format!("{e}; {}", warnings.join("; ")))),
         Err(e) => Err(e),
@@ -53,7 +53,7 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         resend_failed: settings.need("resend_failed")?,
         metadata_file: optional_path(settings, "metadata_file", given)?,
         count_separator: settings.need("count.separator")?,
-        page_size: settings.need("fetch.page_size")?,
+        page_size: settings.get("fetch.page_size"),
         validate: validate::read(settings)?,
         force_delete: settings.need("force_delete")?,
         log_level: settings.need("log_level")?,
@@ -104,7 +104,8 @@ fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
         pool_size: settings.need("connection.pool_size")?,
         adaptive: settings.need("connection.adaptive")?,
         rate: settings.get("connection.rate"),
-        timeout: Duration::from_secs_f64(settings.need("connection.timeout")?),
+        timeout: Duration::from_secs_f64(settings.need(TIMEOUT)?),
+        idle_timeout: Duration::from_secs_f64(idle_timeout(settings.get(IDLE_TIMEOUT), settings.need(TIMEOUT)?)),
         num_retries: settings.need("connection.num_retries")?,
         backoff_factor: settings.need("connection.backoff_factor")?,
         retry_statuses: settings.need("connection.retry_statuses")?,
@@ -115,6 +116,27 @@ fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
         allow_http: settings.need("connection.allow_http")?,
         wait_for_token: settings.need("connection.wait_for_token")?,
     })
+}
+
+const TIMEOUT: &str = "connection.timeout";
+const IDLE_TIMEOUT: &str = "connection.idle_timeout";
+
+/// Seconds above which a limit of time is most likely meant in milliseconds.
+const LONG: f64 = 600.0;
+
+/// Who waits longer than that for a whole answer does not want to wait as long for each byte of it.
+fn idle_timeout(given: Option<f64>, timeout: f64) -> f64 {
+    given.unwrap_or(if timeout > LONG { 120.0 } else { timeout })
+}
+
+/// Warnings about limits of time that are most likely meant in milliseconds.
+fn long_timeouts(settings: &Settings) -> Vec<String> {
+    let warning = |key: &&str| {
+        let seconds: f64 = settings.get(key).filter(|seconds| *seconds > LONG)?;
+        let text = format!("is in seconds, not milliseconds: {seconds} is {:.1} minutes", seconds / 60.0);
+        Some(settings.told(key, &text))
+    };
+    [TIMEOUT, IDLE_TIMEOUT].iter().filter_map(warning).collect()
 }
 
 /// Certificate and key, which are of no use without each other.
@@ -211,6 +233,26 @@ mod tests {
 
     fn warnings(text: &str) -> Vec<String> {
         read_with(text, &[], &[]).map_or_else(|e| panic!("{e}"), |(_, warnings)| warnings)
+    }
+
+    #[test]
+    fn a_limit_of_time_that_is_most_likely_meant_in_milliseconds_is_a_warning_with_its_place() {
+        let timeouts = |keys: &str| warnings(&format!("{LOGIN}connection: {{{keys}}}\n"));
+        assert_eq!(timeouts("timeout: 600, idle_timeout: 600"), [""; 0]);
+        let told = timeouts("timeout: 30000");
+        let expected = "connection.timeout: is in seconds, not milliseconds: 30000 is 500.0 minutes";
+        assert_eq!(told, [format!("lightbeam.yaml:2: {expected}")]);
+        assert!(timeouts("timeout: 601, idle_timeout: 60000")[1].contains("connection.idle_timeout: is in seconds"));
+    }
+
+    #[test]
+    fn a_connection_may_be_idle_as_long_as_a_request_may_take_unless_that_is_very_long() {
+        let idle = |keys: &str| {
+            let text = format!("{LOGIN}connection: {{{keys}}}\n");
+            read_with(&text, &[], &[]).unwrap().0.connection.idle_timeout.as_secs_f64()
+        };
+        assert_eq!([idle("timeout: 30"), idle("timeout: 600"), idle("timeout: 600.5")], [30.0, 600.0, 120.0]);
+        assert_eq!([idle("adaptive: true"), idle("timeout: 3600, idle_timeout: 0.5")], [60.0, 0.5]);
     }
 
     #[test]

@@ -107,6 +107,11 @@ impl<'a> Settings<'a> {
 
     /// An error about the key of that nested name, with the place where it is given.
     pub fn fault(&self, name: &str, message: &str) -> Error {
+        Error::usage(self.told(name, message))
+    }
+
+    /// The same as a sentence.
+    pub fn told(&self, name: &str, message: &str) -> String {
         let (place, name) = match self.by_key.get(name) {
             Some(setting) => (self.place(setting.line), setting.name.as_str()),
             None => {
@@ -114,7 +119,7 @@ impl<'a> Settings<'a> {
                 (self.file.display().to_string(), spelled)
             }
         };
-        Error::usage(format!("{place}: {name}: {message}"))
+        format!("{place}: {name}: {message}")
     }
 
     /// Walks the sections of a file.

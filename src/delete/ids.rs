@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::find::is_plain;
 use super::{Deletion, Desk, bug};
+use crate::api::paging::Page;
 use crate::api::reply;
 use crate::error::Result;
 use crate::outcome::Reason;
@@ -15,8 +16,6 @@ use crate::pool;
 
 /// So often a resource is read whose pages shift.
 const READINGS: usize = 3;
-/// So many stretches for each worker, so that none is left with a long one at the end.
-const STRETCHES: usize = 4;
 
 /// The ids of one resource's records, each once.
 #[derive(Debug, Default)]
@@ -75,7 +74,7 @@ fn reading(
 ) -> Result<()> {
     let open = |at: usize| match deletion.stopped() {
         true => (None, Vec::new()),
-        false => match opened(resources[at].1, deletion.pool.current_num_threads() * STRETCHES) {
+        false => match opened(resources[at].1, deletion.pool.current_num_threads()) {
             Ok(Ok((total, ids, stretches))) => {
                 let errands = stretches.into_iter().map(|stretch| (at, stretch)).collect();
                 (Some(News { at, total, ids: Ok(ids) }), errands)
@@ -114,7 +113,7 @@ fn reading(
 type Opened = (Option<u64>, Vec<Box<str>>, Vec<Stretch>);
 
 /// The first page, and where to walk on.
-fn opened(pages: &Pages, walks: usize) -> Result<Got<Opened>> {
+fn opened(pages: &Pages, workers: usize) -> Result<Got<Opened>> {
     let first = match pages.first()? {
         Ok(first) => first,
         Err(reason) => return Ok(Err(reason)),
@@ -123,9 +122,10 @@ fn opened(pages: &Pages, walks: usize) -> Result<Got<Opened>> {
         Ok(ids) => ids,
         Err(reason) => return Ok(Err(reason)),
     };
-    let known = ids.len() as u64;
-    let is_all = first.total.map_or(known < pages.size, |total| total <= known);
-    let stretches = if is_all { Ok(Vec::new()) } else { pages.stretches(first.total, known, walks)? };
+    let page = page(&first.body, &ids);
+    // Where nobody counts, only an empty page is the last one.
+    let is_all = first.total.map_or(page.records == 0, |total| total <= page.records);
+    let stretches = if is_all { Ok(Vec::new()) } else { pages.stretches(first.total, Some(page), workers)? };
     Ok(stretches.map(|stretches| (first.total, ids, stretches)))
 }
 
@@ -133,11 +133,17 @@ fn walked(pages: &Pages, stretch: &Stretch) -> Result<Got<Vec<Box<str>>>> {
     let mut all = Vec::new();
     let walked = pages.walk(stretch, |body| {
         Ok(ids(body).map(|ids| {
-            all.extend_from_slice(&ids);
-            ids.len() as u64
+            let page = page(body, &ids);
+            all.extend(ids);
+            page
         }))
     })?;
     Ok(walked.map(|()| all))
+}
+
+/// What paging has to know of a page with these ids.
+fn page(body: &[u8], ids: &[Box<str>]) -> Page {
+    Page::new(body, ids.len() as u64, ids.iter().map(|id| Page::hash(id.as_bytes())))
 }
 
 fn ids(page: &[u8]) -> Got<Vec<Box<str>>> {

@@ -62,12 +62,18 @@ impl Ending {
 impl Harvest {
     /// How records came or went while they were fetched, if that left gaps or doubles.
     pub fn shift(&self) -> Option<String> {
-        let (total, after) = (self.total?, self.after.or(self.total)?);
+        let Some(total) = self.total else {
+            let [fetched, twice] = [self.records, self.overlapping].map(text::count);
+            let doubled = format!("gave {twice} of {fetched} records again while it was fetched; fetch it once more");
+            return (self.overlapping > 0).then_some(doubled);
+        };
+        let after = self.after.unwrap_or(total);
         let between = (total.min(after)..=total.max(after)).contains(&self.records);
         let whole = match self.by_cursor {
             true => between,
-            false => between && total == after && self.overlapping == 0,
+            false => between && total == after,
         };
+        let whole = whole && self.overlapping == 0;
         (!whole).then(|| {
             let counts = [total, after, self.records, self.overlapping].map(text::count);
             let [total, after, fetched, twice] = counts;
@@ -234,6 +240,9 @@ mod tests {
         {
             assert!(odd.shift().is_some(), "{odd:?}");
         }
+        let doubled = Harvest { total: None, after: None, overlapping: 2, ..harvest(7, 0, 0) }.shift();
+        assert!(doubled.is_some_and(|told| told.contains("2 of 7 records again")));
+        assert!(Harvest { by_cursor: true, overlapping: 1, ..harvest(7, 7, 7) }.shift().is_some());
         let by_cursor = |records, total, after| Harvest { by_cursor: true, ..harvest(records, total, after) }.shift();
         assert_eq!([by_cursor(7, 7, 8), by_cursor(8, 7, 8), by_cursor(7, 8, 7)], [None, None, None]);
         assert!(by_cursor(6, 7, 8).is_some());

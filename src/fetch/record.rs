@@ -4,12 +4,12 @@
 //! go, and line ends must, for a line is a record.
 
 use std::fmt;
-use std::hash::Hasher;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::api::paging::Page;
 use crate::selector::Selector;
 
 /// Nothing of Ed-Fi is nested deeper; what is deeper is kept as it is.
@@ -33,6 +33,13 @@ pub struct Lines {
     pub count: u64,
     /// What the records' ids hash to, where they have one; equal ids to the same.
     pub ids: Vec<u64>,
+}
+
+impl Lines {
+    /// What paging has to know of the page that they are.
+    pub fn page(&self, body: &[u8]) -> Page {
+        Page::new(body, self.count, self.ids.iter().copied())
+    }
 }
 
 /// The members of an object, as written and in their order.
@@ -68,7 +75,7 @@ pub fn lines(page: &[u8], shape: &Shape) -> serde_json::Result<Lines> {
     for record in records {
         let members: Members = serde_json::from_str(record.get())?;
         let id = members.0.iter().find(|(key, _)| name(key) == "id");
-        lines.ids.extend(id.map(|(_, id)| hash(id.get())));
+        lines.ids.extend(id.map(|(_, id)| Page::hash(id.get().as_bytes())));
         match whole {
             true => push(record, &mut lines.bytes),
             false => write_members(&members, &mut lines.bytes, 0, shape),
@@ -147,12 +154,6 @@ fn push(value: &RawValue, out: &mut Vec<u8>) {
         None => out.extend_from_slice(text.as_bytes()),
         Some(_) => out.extend(text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r'))),
     }
-}
-
-fn hash(id: &str) -> u64 {
-    let mut hasher = fxhash::FxHasher::default();
-    hasher.write(blake3::hash(id.as_bytes()).as_bytes());
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -64,8 +64,9 @@ impl Ledger {
 
 const URL: &str = "http://localhost/data/v3";
 
-fn resources() -> [Resource; 2] {
-    [Resource::new("ed-fi", "schools"), Resource::new("tpdm", "candidates")]
+/// Two of them share a folder, which is synced once for both.
+fn resources() -> [Resource; 3] {
+    [Resource::new("ed-fi", "schools"), Resource::new("tpdm", "candidates"), Resource::new("ed-fi", "students")]
 }
 
 fn open(disk: &Memory, state_dir: &Path) -> Result<History> {
@@ -75,7 +76,7 @@ fn open(disk: &Memory, state_dir: &Path) -> Result<History> {
 /// Two runs that end within their second tier, without a clean end. Like a load they go on after errors.
 fn two_runs(disk: &Memory, state_dir: &Path) -> Ledger {
     let mut ledger = Ledger::default();
-    let [schools, candidates] = resources();
+    let [schools, candidates, students] = resources();
     for run in 0..2 {
         let Ok(mut history) = open(disk, state_dir) else { continue };
         let start = Instant::now();
@@ -84,6 +85,7 @@ fn two_runs(disk: &Memory, state_dir: &Path) -> Ledger {
         ledger.record(&mut history, &candidates, &[3]);
         ledger.confirm(history.flush(start + 2 * SYNC_EVERY));
         ledger.record(&mut history, &schools, &[2, 4 + run]);
+        ledger.record(&mut history, &students, &[5, 10 + run]);
         ledger.confirm(history.settle());
         ledger.record(&mut history, &schools, &[1]);
         ledger.record(&mut history, &candidates, &[3, 6 + run]);
@@ -156,4 +158,29 @@ fn outcomes_that_keep_coming_are_synced_as_often_as_promised_and_no_oftener() {
     let idle = disk.syncs();
     history.flush(start + Duration::from_secs(120)).unwrap();
     assert_eq!(disk.syncs(), idle, "nothing new, nothing to sync");
+}
+
+#[test]
+fn a_tier_of_three_hundred_resources_syncs_each_file_and_the_folder_of_each_namespace_once() {
+    let dir = StateDir::new("tier");
+    let disk = dir.disk(None);
+    let mut history = open(&disk, &dir.0).unwrap();
+    let tier = |history: &mut History, status| {
+        let before = (disk.syncs(), disk.folder_syncs());
+        for number in 0..300 {
+            let namespace = if number % 3 == 0 { "tpdm" } else { "ed-fi" };
+            let resource = Resource::new(namespace, &format!("resource{number}"));
+            let entries = vec![(Digest([1; 16]), Entry::of_status(1, status))];
+            history.record(&resource, &News { entries, ..News::default() });
+        }
+        history.settle().unwrap();
+        (disk.syncs() - before.0, disk.folder_syncs() - before.1)
+    };
+    // The journal is synced before and when it is empty. The folder above is synced for each folder that is new to the run.
+    assert_eq!(tier(&mut history, 201), (302, 4));
+    assert_eq!(tier(&mut history, 200), (302, 2));
+    drop(history);
+    let mut history = open(&disk.after_power_cut(disk::Kept::Nothing, disk::Kept::Nothing), &dir.0).unwrap();
+    let table = history.table(&Resource::new("ed-fi", "resource299"), 0).unwrap();
+    assert_eq!(table.get(&Digest([1; 16])), Some(Entry::of_status(1, 200)));
 }

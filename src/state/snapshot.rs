@@ -30,9 +30,10 @@ const ROW: usize = 35;
 const VERSION_2: u8 = 2;
 const ROW_2: usize = 22;
 
-/// Writes the table of a resource of a target in place of what was there.
+/// Writes the table of a resource of a target in place of what was there, in a folder that is there. It is safe from a power cut once that
+/// folder is synced.
 pub fn write(disk: &dyn Disk, path: &Path, target: &str, resource: &str, table: &Table) -> io::Result<()> {
-    disk::replace_on(disk, path, Readers::Owner, |file| encode(target, resource, table, file))
+    disk::put_on(disk, path, Readers::Owner, |file| encode(target, resource, table, file))
 }
 
 /// Reads the table of a resource of a target; an empty one if there is no file yet.

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::references::{Fate, Open};
+use crate::api::paging::{LARGEST, Page};
 use crate::api::transport::http::Uri;
 use crate::api::{Api, reply, urls};
 use crate::check::{Checker, Checkers, Key, Notes};
@@ -16,9 +17,8 @@ use crate::observer::Observer;
 use crate::outcome::Reason;
 use crate::pages::{Got, Pages, unusual};
 use crate::resource::Resource;
+use crate::text;
 
-/// Records of a page, the most that an ODS/API or a DMS gives unless its host configures fewer.
-const PAGE: u64 = 500;
 /// Fewer are asked for one by one without counting first.
 const FEW: usize = 3;
 /// So many are asked for before it is looked at whether to go on.
@@ -90,18 +90,18 @@ impl Remote<'_> {
             return Ok(Err(unusual("its documents do not tell its natural key")));
         };
         let url = self.api.urls().of(resource)?;
-        let pages = Pages { api: self.api, url, filters: Vec::new(), size: PAGE, partitions: false };
+        let pages = Pages { api: self.api, url, filters: Vec::new(), size: LARGEST, partitions: false };
         let target = Target { checker, pages };
         let mut wanted = wanted.to_vec();
         if wanted.len() >= FEW {
             let total = match target.pages.total()? {
-                Ok(0) => return Ok(Ok(())),
-                Ok(total) => Some(total),
-                Err(reason @ Reason { status: Some(_), .. }) => return Ok(Err(reason)),
+                Ok(Some(0)) => return Ok(Ok(())),
                 // One that does not count can be asked all the same.
+                Ok(total) => total,
+                Err(reason @ Reason { status: Some(_), .. }) => return Ok(Err(reason)),
                 Err(_) => None,
             };
-            let pages = total.map(|total| total.div_ceil(PAGE)).filter(|&pages| pages < wanted.len() as u64);
+            let pages = total.map(|total| total.div_ceil(LARGEST)).filter(|&pages| pages < wanted.len() as u64);
             if let (Some(total), Some(pages)) = (total, pages) {
                 let keys: FxHashSet<Key> = wanted.iter().map(|&number| open[number].key).collect();
                 let found = match self.walk(&target, total, &keys)? {
@@ -126,12 +126,12 @@ impl Remote<'_> {
 
     /// Those of the keys that records of a resource have.
     fn walk(&self, target: &Target, total: u64, keys: &FxHashSet<Key>) -> Result<Got<FxHashSet<Key>>> {
-        let stretches = match target.pages.stretches(Some(total), 0, 4 * self.pool.current_num_threads())? {
+        let stretches = match target.pages.stretches(Some(total), None, self.pool.current_num_threads())? {
             Ok(stretches) => stretches,
             Err(reason) => return Ok(Err(reason)),
         };
         let walk = |stretch| {
-            let mut found = FxHashSet::default();
+            let (mut found, mut read) = (FxHashSet::default(), 0);
             let mut notes = Notes::default();
             let walked = target.pages.walk(stretch, |body| {
                 let records: Vec<Value> = match reply::json(body) {
@@ -142,15 +142,26 @@ impl Remote<'_> {
                     target.checker.check(record.to_string().as_bytes(), &mut notes);
                     found.extend(notes.key.filter(|key| keys.contains(key)));
                 }
-                Ok(Ok(records.len() as u64))
+                let ids = records.iter().filter_map(|record| record["id"].as_str());
+                let page = Page::new(body, records.len() as u64, ids.map(|id| Page::hash(id.as_bytes())));
+                read += page.records;
+                Ok(Ok(page))
             });
-            Ok(walked?.map(|()| found))
+            Ok(walked?.map(|()| (found, read)))
         };
         let walked: Vec<Got<_>> = self.pool.install(|| stretches.par_iter().map(walk).collect::<Result<_>>())?;
-        Ok(walked.into_iter().try_fold(FxHashSet::default(), |mut all, found| {
-            all.extend(found?);
-            Ok(all)
-        }))
+        let (mut all, mut read) = (FxHashSet::default(), 0);
+        for walked in walked {
+            let (found, count) = match walked {
+                Ok(walked) => walked,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            all.extend(found);
+            read += count;
+        }
+        // What was not read may be what is looked for.
+        let short = || unusual(&format!("the API gave {} of {} records", text::count(read), text::count(total)));
+        Ok(if read < total { Err(short()) } else { Ok(all) })
     }
 
     fn one_by_one(&self, target: &Target, wanted: &[usize], open: &mut [Open]) -> Result<Got<()>> {

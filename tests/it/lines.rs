@@ -186,3 +186,76 @@ fn memory_does_not_grow_with_the_file() {
     let file_kb = LINES * LINE as u64 / 1024;
     assert!(peak < file_kb / 2, "{peak} kB at most, for a file of {file_kb} kB");
 }
+
+#[test]
+fn a_character_that_nobody_sees_before_a_payload_is_named_by_send_and_by_validate_and_the_other_lines_are_good() {
+    let good = students(12);
+    let unseen = [
+        ("\u{FEFF}", "a byte order mark (U+FEFF)"),
+        ("\u{1E}", "a record separator (U+001E)"),
+        ("\u{A0}", "a no-break space (U+00A0)"),
+        ("\u{200B}", "a zero-width space (U+200B)"),
+        ("\u{2028}", "a line separator (U+2028)"),
+        ("\u{3000}", "an ideographic space (U+3000)"),
+    ];
+    let stage = Stage::new();
+    let lines: Vec<String> = good
+        .chunks(2)
+        .zip(&unseen)
+        .flat_map(|(two, (mark, _))| [two[0].clone(), format!("{mark}{}", two[1])])
+        .collect();
+    stage.data("students.jsonl", &lines);
+    let (run, results) = stage.send(&[]);
+    run.expect(3);
+    let told = failures(&results, "students");
+    let expected = |(at, (_, name)): (usize, &(&str, &str))| {
+        format!("data/students.jsonl:{} not JSON: the line begins with {name}; remove it", 2 * at + 2)
+    };
+    let mut expected: Vec<String> = unseen.iter().enumerate().map(expected).collect();
+    expected.sort();
+    let mut sorted = told.clone();
+    sorted.sort();
+    assert_eq!(sorted, expected);
+    assert_eq!(stage.stored().len(), 6);
+    let run = stage.run(&["validate", "--results-file", "validated.json"]).expect(3);
+    let validated = std::fs::read_to_string(stage.folder.0.join("validated.json")).unwrap();
+    for (_, name) in unseen {
+        assert!(validated.contains(&format!("the line begins with {name}; remove it")), "{name}: {}", run.out);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_json_text_is_one_failure_that_says_what_it_is_for_send_and_for_validate() {
+    let good = students(2_000);
+    let wide: Vec<u8> = good.join("\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wider: Vec<u8> = good.join("\n").chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+    let mut packed = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
+    packed.extend(miniz_oxide::deflate::compress_to_vec(good.join("\n").as_bytes(), 6));
+    let noise: Vec<u8> = (0..50_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 & 0x87).collect();
+    let table = "studentUniqueId,firstName\n1,Ada\n".repeat(500);
+    let page = "<html>\n<p>Not Found</p>\n".repeat(1_000);
+    let files: [(&str, &[u8], &str); 6] = [
+        ("gzip", &packed, "the file is compressed with gzip; unpack it: gunzip -c data/students/gzip.jsonl"),
+        ("noise", &noise, "the file is binary data, not text"),
+        ("page", page.as_bytes(), "the file is XML or HTML"),
+        ("table", table.as_bytes(), "the file holds no JSON: none of its first 1,000 lines begins with {"),
+        ("wide", &wide, "the file is UTF-16LE; write it as UTF-8, for example: iconv -f UTF-16LE -t UTF-8"),
+        ("wider", &wider, "the file is UTF-32BE; write it as UTF-8"),
+    ];
+    let stage = Stage::new();
+    stage.data("students.jsonl", &good[..3]);
+    for (name, bytes, _) in &files {
+        stage.folder.write(&format!("data/students/{name}.jsonl"), bytes);
+    }
+    let (run, results) = stage.send(&[]);
+    run.expect(3);
+    let expected: Vec<String> =
+        files.iter().map(|(name, _, told)| format!("data/students/{name}.jsonl:1 {told}")).collect();
+    begin_with(&failures(&results, "students"), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((total(&results, "failed"), stage.stored().len()), (6, 3));
+    stage.run(&["validate", "--results-file", "validated.json"]).expect(3);
+    let validated = std::fs::read(stage.folder.0.join("validated.json")).unwrap();
+    let validated: Value = serde_json::from_slice(&validated).unwrap();
+    let told = failures(&validated, "students");
+    begin_with(&told, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}

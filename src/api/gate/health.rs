@@ -44,7 +44,8 @@ impl Sign {
             Ok(_) => Sign::Well,
             Err(broken) => match broken.kind {
                 Kind::Connect | Kind::Lookup | Kind::Tls | Kind::Timeout => Sign::Unwell { asked: None },
-                Kind::Certificate | Kind::ClientCertificate | Kind::Cut | Kind::TooLong | Kind::Request => Sign::Failed,
+                Kind::Certificate | Kind::ClientCertificate | Kind::Cut => Sign::Failed,
+                Kind::TooLong | Kind::Encoded | Kind::Request => Sign::Failed,
             },
         }
     }

@@ -11,16 +11,18 @@ use ureq::Error;
 use ureq::unversioned::transport::time::Duration as Limit;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 
-/// Makes connections of another kind gather what they send.
-#[derive(Debug, Default)]
-pub struct Gathering;
+use super::idle::Idle;
+
+/// Makes connections of another kind gather what they send, and notice when nothing moves.
+#[derive(Debug)]
+pub struct Gathering(pub Idle);
 
 impl<In: Transport> Connector<In> for Gathering {
     type Out = Gathered<In>;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Gathered<In>>, Error> {
         let input = LazyBuffers::new(details.config.input_buffer_size(), 1);
-        Ok(chained.map(|inner| Gathered { inner, input, pending: 0, just_used: false }))
+        Ok(chained.map(|inner| Gathered { inner, input, pending: 0, just_used: false, idle: self.0 }))
     }
 }
 
@@ -34,13 +36,15 @@ pub struct Gathered<In> {
     pending: usize,
     /// Whether nothing but an answer has come since anybody looked.
     just_used: bool,
+    /// How long it may stay without a byte.
+    idle: Idle,
 }
 
 impl<In: Transport> Gathered<In> {
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
         match std::mem::take(&mut self.pending) {
             0 => Ok(()),
-            amount => self.inner.transmit_output(amount, timeout),
+            amount => self.idle.wait(timeout, |timeout| self.inner.transmit_output(amount, rounded(timeout))),
         }
     }
 }
@@ -55,16 +59,15 @@ impl<In: Transport> Transport for Gathered<In> {
         // Nothing waits for an answer to a part of a request, so the rest can wait for more or for the end.
         match self.pending * 2 < self.inner.buffers().output().len() {
             true => Ok(()),
-            false => self.flush(rounded(timeout)),
+            false => self.flush(timeout),
         }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = rounded(timeout);
         self.flush(timeout)?;
         self.just_used = true;
         if self.inner.buffers().input().is_empty() {
-            self.inner.await_input(timeout)?;
+            self.idle.wait(timeout, |timeout| self.inner.await_input(rounded(timeout)))?;
         }
         let read = self.inner.buffers().input();
         let room = self.input.input_append_buf();

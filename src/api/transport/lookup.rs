@@ -11,10 +11,11 @@ use ureq::unversioned::transport::NextTimeout;
 use super::http::uri::{Authority, Scheme, Uri};
 
 /// Looks up names, and remembers the answer for a while: the client asks before every request, even where it has an
-/// open connection, and a look-up with a time limit costs a thread.
+/// open connection, and a look-up with a time limit costs a thread. Where a name cannot be looked up any more, the last
+/// addresses are used on: a name server that fails in the night is no reason to lose a host that is well.
 #[derive(Debug, Default)]
-pub struct Lookup {
-    asked: DefaultResolver,
+pub struct Lookup<R = DefaultResolver> {
+    asked: R,
     known: RwLock<Vec<Known>>,
 }
 
@@ -26,18 +27,30 @@ struct Known {
     since: Instant,
 }
 
-impl Lookup {
-    /// Hosts move; a new connection notices after this long.
-    const REMEMBERED: Duration = Duration::from_secs(60);
+/// Hosts move; a new connection notices after this long. A name server that failed is asked again after as long.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
-    fn remembered(&self, scheme: &Scheme, authority: &Authority) -> Option<ResolvedSocketAddrs> {
+impl<R> Lookup<R> {
+    /// The last addresses, if they are `young` enough.
+    fn last(&self, scheme: &Scheme, authority: &Authority, young: Duration) -> Option<ResolvedSocketAddrs> {
         let known = self.known.read().ok()?;
         let entry = known.iter().find(|k| k.scheme == *scheme && k.authority == *authority)?;
-        (entry.since.elapsed() < Lookup::REMEMBERED).then(|| entry.addresses.clone())
+        (entry.since.elapsed() < young).then(|| entry.addresses.clone())
+    }
+
+    fn remember(&self, scheme: &Scheme, authority: &Authority, addresses: &ResolvedSocketAddrs) {
+        let Ok(mut known) = self.known.write() else { return };
+        known.retain(|k| k.scheme != *scheme || k.authority != *authority);
+        known.push(Known {
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+            addresses: addresses.clone(),
+            since: Instant::now(),
+        });
     }
 }
 
-impl Resolver for Lookup {
+impl<R: Resolver> Resolver for Lookup<R> {
     fn resolve(
         &self,
         uri: &Uri,
@@ -47,22 +60,17 @@ impl Resolver for Lookup {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(ureq::Error::BadUri(uri.to_string()));
         };
-        if let Some(addresses) = self.remembered(scheme, authority) {
+        if let Some(addresses) = self.last(scheme, authority, REMEMBERED) {
             return Ok(addresses);
         }
-        let addresses = self.asked.resolve(uri, config, timeout).map_err(|error| match error {
-            ureq::Error::Io(error) => ureq::Error::Other(LookupFailed { host: authority.host().into(), error }.into()),
-            other => other,
-        })?;
-        if let Ok(mut known) = self.known.write() {
-            known.retain(|k| k.scheme != *scheme || k.authority != *authority);
-            known.push(Known {
-                scheme: scheme.clone(),
-                authority: authority.clone(),
-                addresses: addresses.clone(),
-                since: Instant::now(),
-            });
-        }
+        let addresses = match (self.asked.resolve(uri, config, timeout), self.last(scheme, authority, Duration::MAX)) {
+            (Ok(addresses), _) | (Err(_), Some(addresses)) => addresses,
+            (Err(ureq::Error::Io(error)), None) => {
+                return Err(ureq::Error::Other(LookupFailed { host: authority.host().into(), error }.into()));
+            }
+            (Err(other), None) => return Err(other),
+        };
+        self.remember(scheme, authority, &addresses);
         Ok(addresses)
     }
 }
@@ -84,17 +92,66 @@ impl std::error::Error for LookupFailed {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    const URL: &str = "http://api.example.org:7/";
+
+    /// A name server that gives each of these answers once.
+    #[derive(Debug)]
+    struct Script(Mutex<Vec<Result<&'static str, ureq::Error>>>);
+
+    impl Resolver for Script {
+        fn resolve(&self, _: &Uri, _: &AgentConfig, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let mut addresses = self.empty();
+            addresses.push(self.0.lock().unwrap().remove(0)?.parse().unwrap());
+            Ok(addresses)
+        }
+    }
+
+    fn lookup(answers: Vec<Result<&'static str, ureq::Error>>) -> Lookup<Script> {
+        Lookup { asked: Script(Mutex::new(answers)), known: RwLock::default() }
+    }
+
+    fn look(lookup: &Lookup<Script>) -> Result<String, ureq::Error> {
+        let found = lookup.resolve(&Uri::from_static(URL), &AgentConfig::default(), NextTimeout::default());
+        found.map(|addresses| addresses[0].to_string())
+    }
+
+    /// Lets what is remembered grow old.
+    fn age(lookup: &Lookup<Script>) {
+        lookup.known.write().unwrap().iter_mut().for_each(|known| known.since -= REMEMBERED);
+    }
 
     #[test]
     fn looked_up_addresses_are_remembered_for_a_minute() {
-        let (lookup, url) = (Lookup::default(), Uri::from_static("http://127.0.0.1:7/"));
-        let (scheme, authority) = (url.scheme().unwrap(), url.authority().unwrap());
-        assert!(lookup.remembered(scheme, authority).is_none());
-        lookup.resolve(&url, &AgentConfig::default(), NextTimeout::default()).unwrap();
-        assert_eq!(lookup.remembered(scheme, authority).unwrap()[..], ["127.0.0.1:7".parse().unwrap()]);
-        assert!(lookup.remembered(&Scheme::HTTPS, authority).is_none());
-        lookup.known.write().unwrap()[0].since -= Lookup::REMEMBERED;
-        assert!(lookup.remembered(scheme, authority).is_none());
+        let lookup = lookup(vec![Ok("127.0.0.1:7"), Ok("127.0.0.2:7")]);
+        assert_eq!([look(&lookup).unwrap(), look(&lookup).unwrap()], ["127.0.0.1:7"; 2]);
+        let authority = Uri::from_static(URL).authority().unwrap().clone();
+        assert!(lookup.last(&Scheme::HTTPS, &authority, REMEMBERED).is_none());
+        age(&lookup);
+        assert_eq!(look(&lookup).unwrap(), "127.0.0.2:7");
+    }
+
+    #[test]
+    fn a_name_that_stops_resolving_keeps_its_last_addresses_and_is_asked_for_again_a_minute_later() {
+        let gone = || Err(io::Error::other("Temporary failure in name resolution").into());
+        let slow = || Err(ureq::Error::Timeout(ureq::Timeout::Resolve));
+        let nobody = || Err(ureq::Error::HostNotFound);
+        let lookup = lookup(vec![Ok("127.0.0.1:7"), gone(), slow(), nobody(), Ok("127.0.0.2:7")]);
+        assert_eq!(look(&lookup).unwrap(), "127.0.0.1:7");
+        for _ in 0..3 {
+            age(&lookup);
+            assert_eq!([look(&lookup).unwrap(), look(&lookup).unwrap()], ["127.0.0.1:7"; 2], "asked once a minute");
+        }
+        age(&lookup);
+        assert_eq!(look(&lookup).unwrap(), "127.0.0.2:7");
+    }
+
+    #[test]
+    fn a_name_that_never_resolved_is_an_error_with_its_host() {
+        let lookup = lookup(vec![Err(io::Error::other("unknown").into())]);
+        assert_eq!(look(&lookup).unwrap_err().to_string(), "other: cannot look up the host api.example.org: unknown");
     }
 }

@@ -126,6 +126,7 @@ struct World {
     operations: usize,
     fault: Option<(usize, Fault)>,
     syncs: usize,
+    folder_syncs: usize,
 }
 
 impl World {
@@ -181,6 +182,11 @@ impl Memory {
     /// How often a file was synced.
     pub fn syncs(&self) -> usize {
         self.world().syncs
+    }
+
+    /// How often a folder was synced.
+    pub fn folder_syncs(&self) -> usize {
+        self.world().folder_syncs
     }
 
     /// This disk as it is found, whole again, after a power cut.
@@ -264,6 +270,7 @@ impl Disk for Memory {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let world = &mut *self.world();
         world.operate(false)?;
+        world.folder_syncs += 1;
         let (synced, others) = std::mem::take(&mut world.namings)
             .into_iter()
             .partition(|naming: &Naming| naming[0].0.parent() == Some(path));
