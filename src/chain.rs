@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use fxhash::{FxHashMap, FxHashSet};
 
-use crate::model::NaturalKey;
+use crate::edfi::key::LooseKey;
 use crate::payload::Parked;
 
 /// Payloads of one natural key, in the order of the files; or one payload whose key is not known. Never empty.
@@ -18,7 +18,7 @@ pub type Chain = VecDeque<Parked>;
 pub fn chains(mut waiting: Vec<Parked>) -> Vec<Chain> {
     waiting.sort_by(|a, b| (a.resource(), a.place()).cmp(&(b.resource(), b.place())));
     let mut chains: Vec<Chain> = Vec::new();
-    let mut by_key: FxHashMap<(usize, NaturalKey), usize> = FxHashMap::default();
+    let mut by_key: FxHashMap<(usize, LooseKey), usize> = FxHashMap::default();
     for parked in waiting {
         let known = parked.key().map(|key| *by_key.entry((parked.resource(), key)).or_insert(chains.len()));
         match known.filter(|&at| at < chains.len()) {
@@ -89,7 +89,7 @@ mod tests {
                 Some((id, parent)) => format!(r#"{{"unitId":{id},"parentUnitReference":{{"unitId":{parent}}}}}"#),
                 None => format!(r#"{{"unitId":{line}}}"#),
             };
-            let (digest, key, range) = (Digest::of(text.as_bytes()), natural.key(&text).unwrap(), 0..text.len());
+            let (digest, key, range) = (Digest::of(text.as_bytes()), natural.keys(&text).unwrap(), 0..text.len());
             let file = Path::new("units.jsonl").into();
             let block = Block { resource: 0, file, first_line: number, offset: 0, bytes: text.into_bytes() };
             Payload::new(Arc::new(block), number, range, digest, key, false).wait(Some(&natural))

@@ -22,9 +22,10 @@ use crate::clock;
 use crate::config::Level;
 use crate::digest::Digest;
 use crate::door::Door;
+use crate::edfi::key::LooseKey;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::model::{Natural, NaturalKey};
+use crate::model::Natural;
 use crate::observer::Observer;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::payload::{Parked, Payload};
@@ -100,7 +101,7 @@ struct Waiting {
     /// Payloads that are to be sent later.
     parked: Vec<Parked>,
     /// The natural keys of payloads without a final answer: what comes after these in the files must not be sent before them.
-    stuck: FxHashSet<(usize, NaturalKey)>,
+    stuck: FxHashSet<(usize, LooseKey)>,
 }
 
 /// What becomes known.
@@ -198,12 +199,7 @@ impl Load<'_> {
     }
 
     /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.
-    fn passes(
-        &self,
-        parked: Vec<Parked>,
-        stuck: &FxHashSet<(usize, NaturalKey)>,
-        desk: &mut Desk,
-    ) -> Result<Vec<Chain>> {
+    fn passes(&self, parked: Vec<Parked>, stuck: &FxHashSet<(usize, LooseKey)>, desk: &mut Desk) -> Result<Vec<Chain>> {
         let is_stuck = |parked: &Parked| parked.key().is_some_and(|key| stuck.contains(&(parked.resource(), key)));
         let (outrun, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_stuck);
         outrun.into_iter().for_each(|parked| {
@@ -309,7 +305,7 @@ impl Load<'_> {
                 }
                 News::Settled(outcome) | News::Refused(outcome, _) => {
                     if let (Verdict::Unsent(_), Some(key)) = (&outcome.verdict, outcome.key) {
-                        waiting.stuck.insert((outcome.resource, key));
+                        waiting.stuck.insert((outcome.resource, key.loose));
                     }
                     desk.books.settled(outcome);
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 
 use crate::digest::Digest;
-use crate::model::NaturalKey;
+use crate::edfi::key::Keys;
 
 /// Where a payload stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,7 @@ pub struct Outcome {
     /// By what it is recognised next time; `None` for a line that is no payload.
     pub digest: Option<Digest>,
     /// Its natural key, where that is known.
-    pub key: Option<NaturalKey>,
+    pub key: Option<Keys>,
     /// Whether history has an entry for it.
     pub known: bool,
     /// How it ended.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::api::refusal::Refusal;
 use crate::digest::Digest;
-use crate::model::{Natural, NaturalKey};
+use crate::edfi::key::{Keys, LooseKey};
+use crate::model::Natural;
 use crate::outcome::{Outcome, Place, Reason, Verdict};
 use crate::rejects::{Letter, Why};
 use crate::source::Block;
@@ -21,7 +22,7 @@ pub struct Payload {
     /// By what it is recognised.
     pub digest: Digest,
     /// Its natural key, where that is known.
-    pub key: Option<NaturalKey>,
+    pub key: Option<Keys>,
     /// Whether history has an entry for it.
     known: bool,
     line: u64,
@@ -36,7 +37,7 @@ impl Payload {
         line: u64,
         range: Range<usize>,
         digest: Digest,
-        key: Option<NaturalKey>,
+        key: Option<Keys>,
         known: bool,
     ) -> Payload {
         Payload { resource: block.resource, digest, key, known, line, block, range }
@@ -91,7 +92,7 @@ pub struct Parked {
     /// The last answer, if it was sent already.
     refusal: Option<Refusal>,
     /// The natural keys of the items of its own resource that it refers to.
-    refers_to: Vec<NaturalKey>,
+    refers_to: Vec<LooseKey>,
     /// Its place, with no verdict yet.
     outcome: Outcome,
 }
@@ -108,12 +109,12 @@ impl Parked {
     }
 
     /// Its natural key, where that is known.
-    pub fn key(&self) -> Option<NaturalKey> {
-        self.outcome.key
+    pub fn key(&self) -> Option<LooseKey> {
+        self.outcome.key.map(|key| key.loose)
     }
 
     /// The natural keys of the items of its own resource that it refers to.
-    pub fn refers_to(&self) -> &[NaturalKey] {
+    pub fn refers_to(&self) -> &[LooseKey] {
         &self.refers_to
     }
 

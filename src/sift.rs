@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::de::IgnoredAny;
 
 use crate::digest::Digest;
-use crate::model::{Natural, NaturalKey};
+use crate::edfi::key::Keys;
+use crate::model::Natural;
 use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::rejects::{Letter, Why};
@@ -174,7 +175,7 @@ fn outcome(resource: usize, file: &Arc<Path>, line: u64, verdict: Verdict) -> Ou
 }
 
 /// The natural key of a line, where that is known; an error says why the line is not one JSON object (RFC 8259).
-pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey>, String> {
+pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<Keys>, String> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| format!("not UTF-8 (byte {} of the line)", e.valid_up_to() + 1))?;
     if !text.starts_with('{') {
@@ -184,7 +185,7 @@ pub fn read(bytes: &[u8], natural: Option<&Natural>) -> Result<Option<NaturalKey
         });
     }
     let key = match natural {
-        Some(natural) => natural.key(text),
+        Some(natural) => natural.keys(text),
         None => serde_json::from_str::<IgnoredAny>(text).map(|_| None),
     };
     key.map_err(|wrong| format!("not JSON: {}", wrong.to_string().replace("at line 1 column", "at column")))

@@ -34,8 +34,13 @@ enum News {
     Ended(Outcome, Fate),
 }
 
-/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job without one is refused.
-pub fn search(deletion: &Deletion, plan: &Plan, finders: &[Option<Finder>], desk: &mut Desk) -> Result<Findings> {
+/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job of which the natural key is not known is refused.
+pub fn search(
+    deletion: &Deletion,
+    plan: &Plan,
+    finders: &[Result<Finder, String>],
+    desk: &mut Desk,
+) -> Result<Findings> {
     let mut findings = Findings::default();
     for (number, tier) in plan.tiers.iter().enumerate() {
         desk.progress.tier = number + 1;
@@ -85,7 +90,7 @@ fn enter_flaw(flaw: Outcome, desk: &mut Desk) {
     }
 }
 
-fn look_up(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> News {
+fn look_up(deletion: &Deletion, finders: &[Result<Finder, String>], payload: &Payload) -> News {
     let outcome = payload.outcome(Verdict::Untried);
     match found(deletion, finders, payload) {
         Ok(Some(id)) => {
@@ -98,14 +103,13 @@ fn look_up(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -
 }
 
 /// The id of a payload's record, `None` if the API has none.
-fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> Result<Option<Box<str>>, Fate> {
+fn found(deletion: &Deletion, finders: &[Result<Finder, String>], payload: &Payload) -> Result<Option<Box<str>>, Fate> {
     if deletion.stopped() {
         return Err(Fate::Untried);
     }
     let own = |message: String| Fate::Refused(Reason { status: None, message });
     let route = &deletion.routes[payload.resource];
-    let finder = finders[payload.resource].as_ref();
-    let finder = finder.ok_or_else(|| own("the API's OpenAPI documents do not tell its natural key".into()))?;
+    let finder = finders[payload.resource].as_ref().map_err(|why| own(format!("not deleted: {why}")))?;
     let value: Value = serde_json::from_slice(payload.bytes()).map_err(|error| own(format!("not JSON: {error}")))?;
     let key = finder.key(&value).map_err(own)?;
     if let Some(reason) = route.door.closed() {
@@ -124,7 +128,7 @@ fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> 
     route.door.answered(&settled);
     let refused = matches!(settled, Settled::Refused(_));
     match settled.answer() {
-        Ok(page) => finder.id(&key, &page.body).map_err(own),
+        Ok(page) => finder.id(&value, &page.body).map_err(own),
         Err(reason) if refused => Err(Fate::Refused(reason)),
         Err(reason) => Err(Fate::Unsent(reason)),
     }

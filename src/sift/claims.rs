@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fxhash::{FxHashMap, FxHashSet};
 
 use crate::digest::Digest;
-use crate::model::NaturalKey;
+use crate::edfi::key::LooseKey;
 use crate::payload::Payload;
 
 /// What was due so far of one resource in this run.
@@ -30,7 +30,7 @@ pub type Spare = Mutex<Seen>;
 #[derive(Default)]
 pub struct Seen {
     /// Of the last payload of each natural key, half of its digest: enough where the key is the same, and half the memory.
-    by_key: FxHashMap<NaturalKey, u64>,
+    by_key: FxHashMap<LooseKey, u64>,
     /// The payloads whose natural key is not known.
     others: FxHashSet<Digest>,
 }
@@ -86,7 +86,7 @@ impl Seen {
     /// Gives back the payload if it is the first of its key.
     fn claim(&mut self, payload: Payload, claimed: &mut Claimed) -> Option<Payload> {
         let half = payload.digest.prefix();
-        match payload.key.map(|key| self.by_key.insert(key, half)) {
+        match payload.key.map(|key| self.by_key.insert(key.loose, half)) {
             None if !self.others.insert(payload.digest) => claimed.repeated += 1,
             Some(Some(last)) if last == half => claimed.repeated += 1,
             Some(Some(_)) => claimed.later.push(payload),
