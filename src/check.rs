@@ -21,7 +21,6 @@
 
 mod compile;
 mod formats;
-mod key;
 mod notes;
 mod spot;
 mod walk;
@@ -29,7 +28,6 @@ mod walk;
 use fxhash::FxHashMap;
 
 pub use compile::{Checker, Refers};
-pub use key::Key;
 pub use notes::{Descriptor, Fault, Method, Notes, Place, Reference, Rule};
 
 use crate::model::Definition;

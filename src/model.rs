@@ -19,12 +19,15 @@ use fxhash::FxHashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use key::{Parameter, Path, text};
-pub use natural::{Natural, NaturalKey};
-pub use schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target};
+pub use key::Parameter;
+pub use natural::Natural;
+pub use schema::{
+    DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, capitalised, entity, without_reference,
+};
 pub use source::{Dependency, Endpoint, Form, Member, Source, Turns};
 pub use values::Values;
 
+use crate::edfi::key::{NaturalKey, Part};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
@@ -34,6 +37,8 @@ use crate::resource::Resource;
 pub struct Model {
     definitions: Vec<Definition>,
     by_resource: FxHashMap<Resource, usize>,
+    faults: Vec<String>,
+    disagreements: Vec<String>,
 }
 
 /// What OpenAPI says of one resource.
@@ -45,6 +50,12 @@ pub struct Definition {
     pub body: Arc<Schema>,
     /// What its collection can be asked for by GET, in the document's order. Those of the natural key are marked.
     pub parameters: Vec<Parameter>,
+    /// Its natural key, or why that is not known, in words.
+    pub natural: Result<NaturalKey, String>,
+    /// The schema of references to it, which payloads of other resources use, if documents have it.
+    pub own_reference: Option<Arc<Schema>>,
+    /// Whether it is an education organization. All of these share one space of ids: a school cannot have the id of a district.
+    pub is_organization: bool,
 }
 
 /// A reference somewhere in a payload.
@@ -75,6 +86,16 @@ impl Model {
         &self.definitions
     }
 
+    /// What is wrong with the documents, in sentences. Resources that need what is wrong are left out.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// Where the marks of natural keys differ from the keys, in sentences.
+    pub fn disagreements(&self) -> &[String] {
+        &self.disagreements
+    }
+
     /// The definition of `resource`, if the documents know it.
     pub fn get(&self, resource: &Resource) -> Option<&Definition> {
         self.by_resource.get(resource).map(|&at| &self.definitions[at])
@@ -82,9 +103,9 @@ impl Model {
 }
 
 impl Definition {
-    /// The parts of the natural key.
-    pub fn key(&self) -> impl Iterator<Item = &Parameter> {
-        self.parameters.iter().filter(|parameter| parameter.identity)
+    /// The parts of the natural key, in the order of their names; none if that is not known.
+    pub fn key(&self) -> impl Iterator<Item = &Part> {
+        self.natural.iter().flat_map(|natural| &natural.parts)
     }
 
     /// Every schema that a payload can contain, by its name; those of references too.

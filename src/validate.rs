@@ -21,7 +21,7 @@ use rayon::ThreadPool;
 
 use self::findings::{Beside, Finding, Met, Severity, Tally};
 use self::inspect::{Inspected, Inspector, Keyed};
-use self::keys::{Claim, Keys};
+use self::keys::{Claim, Given};
 use self::references::References;
 use self::remote::Remote;
 use crate::check::Method;
@@ -31,6 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress};
 use crate::plan::{Plan, Tier};
 use crate::pool;
+use crate::resource::Resource;
 use crate::results::Stopped;
 
 /// What does not change while a load is validated.
@@ -41,6 +42,8 @@ pub struct Validation<'a> {
     pub inspector: Inspector<'a>,
     /// Whom to ask for what the load refers to and does not have; `None`: nobody.
     pub remote: Option<Remote<'a>>,
+    /// Whether a resource is one of education organizations, which share one space of ids.
+    pub is_organization: &'a (dyn Fn(&Resource) -> bool + Sync),
     /// Who inspects.
     pub pool: &'a ThreadPool,
     /// Whether somebody wants it to stop.
@@ -60,7 +63,7 @@ pub struct Validated {
 
 /// What one thread at a time keeps.
 struct Desk<'a> {
-    keys: Keys,
+    keys: Given,
     references: References<'a>,
     tallies: Vec<Tally>,
     progress: Progress,
@@ -75,7 +78,7 @@ impl<'a> Validation<'a> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Validated> {
         let plan = self.plan;
         let mut desk = Desk {
-            keys: Keys::new(plan),
+            keys: Given::new(plan, self.is_organization),
             references: References::new(&self.inspector.rules.references),
             tallies: plan.jobs().map(|_| Tally::default()).collect(),
             progress: Progress { tiers: plan.tiers.len(), ..Progress::default() },
@@ -131,6 +134,11 @@ impl<'a> Validation<'a> {
                 Claim::First => continue,
                 Claim::Repeated(place) => (Severity::Warning, "the same payload was given before", place),
                 Claim::Taken(place) => (Severity::Fault, "the natural key was given before", place),
+                Claim::Alike(place) => (Severity::Warning, "the same record on an API that ignores case", place),
+                Claim::TakenByOrganization(place) => {
+                    let message = "another kind of education organization has this id, and all kinds share their ids";
+                    (Severity::Fault, message, place)
+                }
             };
             if self.inspector.does(Method::Uniqueness) {
                 let method = Method::Uniqueness;

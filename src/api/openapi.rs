@@ -101,7 +101,7 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
 }
 
 /// The first line of what [`compacted`] makes, by which it is told from a document. Changes whenever the lines that follow mean something else.
-const COMPACTED: &str = "# What matters of an OpenAPI document, form 1.\n";
+const COMPACTED: &str = "# What matters of an OpenAPI document, form 2.\n";
 
 /// What matters of an OpenAPI document, as the text of [`compact`]; the document itself where that cannot tell it.
 pub fn compacted(body: Vec<u8>) -> Vec<u8> {

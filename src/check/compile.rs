@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 use regex_lite::Regex;
 
-use super::Key;
+use crate::edfi::key::{Keys, NaturalKey, in_lists};
 use crate::model::{Definition, Kind, Reference, Schema};
 use crate::resource::Resource;
 
@@ -14,18 +14,21 @@ pub struct Checker {
     pub(super) body: Form,
     /// Those with several places, and those of the natural key.
     pub(super) parameters: Vec<Parameter>,
-    /// The parts of the natural key by position in `parameters`, in the order of their names. Empty if the documents do not tell where
-    /// each of them is.
-    pub(super) key: Vec<usize>,
+    /// The natural key; `None` if it is not known.
+    pub(super) key: Option<NaturalKey>,
+    /// The parts of the natural key by position in `parameters`.
+    pub(super) parts: Vec<usize>,
     /// The paths of the places of all parameters.
     pub(super) paths: Vec<String>,
+    /// What its payloads hold that cannot be checked, in words.
+    pub(super) unchecked: Vec<String>,
 }
 
 /// What members share that must be equal.
 pub(super) struct Parameter {
     pub name: Arc<str>,
+    /// The numbers of its places, in the order of its paths.
     pub places: Vec<usize>,
-    folded: bool,
 }
 
 /// An object.
@@ -34,6 +37,8 @@ pub(super) struct Object {
     pub by_name: FxHashMap<Box<str>, usize>,
     /// The members that tell it from other items of a list; empty if that is not known.
     pub identity: Vec<usize>,
+    /// Whether the document does not list its members, so that it may have any.
+    pub is_open: bool,
 }
 
 /// A member of an object.
@@ -44,7 +49,16 @@ pub(super) struct Member {
     pub keeping: Keeping,
     /// Where the value is noted as a parameter's: for a scalar at most one place, with 0; for a reference places of its members, by
     /// their positions.
-    pub places: Vec<(usize, usize)>,
+    pub places: Vec<(usize, At)>,
+}
+
+/// What a value is noted as.
+#[derive(Clone, Copy)]
+pub(super) enum At {
+    /// A parameter's, at the place of this number.
+    Place(usize),
+    /// One in an item of a list that must equal this part of the natural key.
+    InList(usize),
 }
 
 /// Whether a scalar is needed after it was checked.
@@ -58,7 +72,7 @@ pub(super) enum Keeping {
 
 /// What a value has to be.
 pub(super) enum Form {
-    Text { least: usize, most: usize, pattern: Option<Regex> },
+    Text { least: usize, most: usize, pattern: Option<Pattern> },
     OneOf(Vec<Box<str>>),
     Descriptor(Option<Entity>),
     Integer { bits: u8, least: i64, most: i64 },
@@ -71,6 +85,14 @@ pub(super) enum Form {
     Object(Arc<Object>),
     List(Box<Form>),
     Reference(Arc<Refers>),
+}
+
+/// What a string must match.
+pub(super) enum Pattern {
+    /// An expression.
+    Expression(Regex),
+    /// No blank at either end, and one line only: what the Data Management Service asks with an expression that looks around.
+    Trimmed,
 }
 
 /// A descriptor and what URIs call it, such as `TermDescriptor`.
@@ -104,25 +126,24 @@ impl Refers {
 }
 
 impl Checker {
-    /// Whether the documents tell its natural key. Else no payload has one in its notes.
+    /// Whether its natural key is known. Else no payload has one in its notes.
     pub fn has_key(&self) -> bool {
-        !self.key.is_empty()
+        self.key.is_some()
     }
 
     /// The names of the parts of its natural key, in the order in which [`Refers::members`] names those of a reference.
     pub fn key_names(&self) -> impl Iterator<Item = &str> {
-        self.key.iter().map(|&number| &*self.parameters[number].name)
+        self.key.iter().flat_map(NaturalKey::names)
     }
 
-    /// The key of an item, from its parts as text; `None` if `part` does not know one of them by its name, or there is no key.
-    pub fn key<T: AsRef<str>>(&self, part: impl Fn(&str) -> Option<T>) -> Option<Key> {
-        let canonical = |&number: &usize| {
-            let parameter: &Parameter = &self.parameters[number];
-            let text = part(&parameter.name)?;
-            Some(if parameter.folded { text.as_ref().to_lowercase() } else { text.as_ref().to_owned() })
-        };
-        let parts: Vec<String> = self.key.iter().map(canonical).collect::<Option<_>>()?;
-        self.has_key().then(|| Key::of(parts.iter().map(String::as_bytes)))
+    /// The key of an item, from its parts as text; `None` if `part` does not know one of them by its name, or the key is not known.
+    pub fn key<T: AsRef<str>>(&self, part: impl Fn(&str) -> Option<T>) -> Option<Keys> {
+        self.key.as_ref()?.of_parts(part)
+    }
+
+    /// What its payloads hold that cannot be checked, in words.
+    pub fn unchecked(&self) -> &[String] {
+        &self.unchecked
     }
 }
 
@@ -136,12 +157,20 @@ pub(super) struct Compiler {
 impl Compiler {
     pub fn checker(&mut self, definition: &Definition) -> Checker {
         let mut body = self.new_object(&definition.body, |_| Keeping::No);
-        let mut checker = Checker { body: Form::Any, parameters: Vec::new(), key: Vec::new(), paths: Vec::new() };
+        let mut checker = Checker {
+            body: Form::Any,
+            parameters: Vec::new(),
+            key: definition.natural.clone().ok(),
+            parts: Vec::new(),
+            paths: Vec::new(),
+            unchecked: unchecked(definition),
+        };
         for parameter in definition.parameters.iter().filter(|p| p.identity || p.paths.len() > 1) {
-            let mut folded = definition.resource.is_descriptor();
             let mut places = Vec::new();
             for path in &parameter.paths {
                 let place = checker.paths.len();
+                checker.paths.push(path.to_string());
+                places.push(place);
                 let mut names = path.names().iter();
                 let (Some(first), second) = (names.next(), names.next()) else { continue };
                 let Some(member) = body.by_name.get(&**first).map(|&at| &mut body.members[at]) else { continue };
@@ -151,24 +180,43 @@ impl Compiler {
                     _ => None,
                 };
                 let Some(within) = within else { continue };
-                folded |= second.is_none() && matches!(member.form, Form::Descriptor(_));
-                folded |= matches!(&member.form, Form::Reference(refers) if refers.object.members[within].keeping == Keeping::Folded);
-                member.keeping = if folded { Keeping::Folded } else { Keeping::AsWritten };
-                member.places.push((within, place));
-                checker.paths.push(path.to_string());
-                places.push(place);
+                if second.is_none() {
+                    let is_folded = definition.resource.is_descriptor() || matches!(member.form, Form::Descriptor(_));
+                    member.keeping = if is_folded { Keeping::Folded } else { Keeping::AsWritten };
+                }
+                member.places.push((within, At::Place(place)));
             }
-            if parameter.identity {
-                checker.key.push(checker.parameters.len());
-            }
-            checker.parameters.push(Parameter { name: parameter.name.clone(), places, folded });
+            checker.parameters.push(Parameter { name: parameter.name.clone(), places });
         }
-        if checker.key.iter().any(|&part| checker.parameters[part].places.is_empty()) {
-            checker.key.clear();
+        if let Some(key) = &checker.key {
+            let position = |name: &str| checker.parameters.iter().position(|parameter| *parameter.name == *name);
+            checker.parts = key.names().filter_map(position).collect();
+            self.unify_in_lists(definition, key, &mut body);
         }
-        checker.key.sort_by(|&a, &b| checker.parameters[a].name.cmp(&checker.parameters[b].name));
         checker.body = Form::Object(Arc::new(body));
         checker
+    }
+
+    /// Lets values in the items of lists be noted that must equal parts of the key.
+    fn unify_in_lists(&mut self, definition: &Definition, key: &NaturalKey, body: &mut Object) {
+        for unified in in_lists(&definition.resource, &definition.body, key) {
+            let Some(&list) = body.by_name.get(&*unified.list) else { continue };
+            let schema = definition.body.properties[list].kind.schema();
+            let Form::List(items) = &mut body.members[list].form else { continue };
+            let (Form::Object(item), Some(schema)) = (&mut **items, schema) else { continue };
+            // An object that several resources share notes nothing for one of them.
+            if Arc::get_mut(item).is_none() {
+                let mut own = self.new_object(schema, |_| Keeping::No);
+                own.identity = identity(schema);
+                own.identity.clone().iter().for_each(|&at| own.members[at].keeping = keeping(&own.members[at].form));
+                *item = Arc::new(own);
+            }
+            let Some(item) = Arc::get_mut(item) else { continue };
+            let Some(&reference) = item.by_name.get(&*unified.reference) else { continue };
+            let Form::Reference(refers) = &item.members[reference].form else { continue };
+            let within = refers.object.by_name.get(&*unified.member).copied();
+            item.members[reference].places.extend(within.map(|within| (within, At::InList(unified.part))));
+        }
     }
 
     fn object(&mut self, schema: &Arc<Schema>) -> Arc<Object> {
@@ -199,7 +247,7 @@ impl Compiler {
             });
         }
         let by_name = members.iter().enumerate().map(|(position, member)| ((&*member.name).into(), position)).collect();
-        Object { members, by_name, identity: Vec::new() }
+        Object { members, by_name, identity: Vec::new(), is_open: schema.is_open }
     }
 
     fn form(&mut self, kind: &Kind) -> Form {
@@ -208,7 +256,7 @@ impl Compiler {
                 least: min_length.map_or(0, |length| length as usize),
                 most: max_length.map_or(usize::MAX, |length| length as usize),
                 // One that is not understood, such as one that looks ahead, is left to the API.
-                pattern: pattern.as_ref().and_then(|pattern| Regex::new(pattern).ok()),
+                pattern: pattern.as_ref().and_then(|pattern| Pattern::new(pattern)),
             },
             Kind::OneOf(values) => Form::OneOf(values.clone()),
             Kind::Descriptor(resource) => Form::Descriptor(resource.clone().map(Entity::new)),
@@ -236,7 +284,7 @@ impl Compiler {
         }
         let schema = &reference.schema;
         let object = Arc::new(self.new_object(schema, keeping));
-        // Targets have their parts' names from the reference, or one part only: see `key`.
+        // Targets have their parts' names from the reference, or one part only: see `edfi::key`.
         let mut members = match reference.targets.first() {
             Some(target) => target.members.clone(),
             None => (0..schema.properties.len()).collect(),
@@ -247,6 +295,54 @@ impl Compiler {
         self.references.insert(at, refers.clone());
         refers
     }
+}
+
+impl Pattern {
+    /// `None` if it cannot be checked.
+    fn new(pattern: &str) -> Option<Pattern> {
+        match pattern {
+            TRIMMED => Some(Pattern::Trimmed),
+            pattern => Regex::new(pattern).ok().map(Pattern::Expression),
+        }
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            Pattern::Expression(expression) => expression.is_match(text),
+            Pattern::Trimmed => {
+                !text.starts_with(char::is_whitespace)
+                    && !text.ends_with(char::is_whitespace)
+                    && !text.contains(['\n', '\r', '\u{2028}', '\u{2029}'])
+            }
+        }
+    }
+}
+
+/// How the Data Management Service asks for text without a blank at either end.
+const TRIMMED: &str = r"^(?!\s).*(?<!\s)$";
+
+/// What a resource's payloads hold that cannot be checked.
+fn unchecked(definition: &Definition) -> Vec<String> {
+    fn patterns<'k>(kind: &'k Kind, name: &'k str, found: &mut Vec<(&'k str, &'k str)>) {
+        match kind {
+            Kind::Text { pattern: Some(pattern), .. } if Pattern::new(pattern).is_none() => {
+                found.push((name, pattern));
+            }
+            Kind::List(items) => patterns(items, name, found),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    let schemas = definition.schemas();
+    let properties = schemas.values().flat_map(|schema| &schema.properties);
+    properties.for_each(|property| patterns(&property.kind, &property.name, &mut found));
+    found.sort_unstable();
+    found.dedup();
+    let resource = definition.resource.name();
+    let sentence = |(name, pattern): (&str, &str)| {
+        format!("the pattern {pattern} of {name} in {resource} cannot be checked, because it is not understood")
+    };
+    found.into_iter().map(sentence).collect()
 }
 
 impl Entity {

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::Key;
+use fxhash::FxHashMap;
+
 use super::compile::Refers;
+use crate::edfi::key::{Keys, StrictKey};
 use crate::resource::Resource;
 
 /// What the checker found in a payload, to be used again for the next one. `'c` is the life of the checker.
@@ -13,7 +16,7 @@ pub struct Notes<'c> {
     /// What is wrong, in the order of the payload.
     pub faults: Vec<Fault>,
     /// The natural key; `None` if a part of it is missing.
-    pub key: Option<Key>,
+    pub key: Option<Keys>,
     /// Each mention of a descriptor that has the form of one, and the right kind.
     pub descriptors: Vec<Descriptor<'c>>,
     /// Each reference that is complete and whose targets the documents know, at every depth.
@@ -28,6 +31,25 @@ pub struct Notes<'c> {
     pub(super) items: Vec<(Range<usize>, usize)>,
     /// The values of the parameters, by the checker's numbers for their places.
     pub(super) places: Vec<Option<Range<usize>>>,
+    /// Values in the items of lists that must equal a part of the natural key, which is told by its position.
+    pub(super) in_lists: Vec<InList>,
+    /// Whether properties that the API does not know are passed over.
+    pub(super) ignores_unknown: bool,
+    /// What to say of a property that is unknown, by the object's address and the property. Payloads say the same over and over.
+    pub(super) hints: FxHashMap<usize, FxHashMap<Box<str>, Box<str>>>,
+}
+
+/// A value in the item of a list that must equal a part of the natural key.
+#[derive(Clone, Debug)]
+pub(super) struct InList {
+    /// The position of the part.
+    pub part: usize,
+    /// In [`Notes::text`].
+    pub value: Range<usize>,
+    /// The reference that holds it.
+    pub reference: Place,
+    /// The member's position there, to be found again by its name.
+    pub member: Arc<str>,
 }
 
 /// Something wrong with a payload.
@@ -112,8 +134,8 @@ pub struct Descriptor<'c> {
 pub struct Reference<'c> {
     /// Of which resources.
     pub to: &'c Refers,
-    /// Equals the [`Notes::key`] of what is referred to.
-    pub key: Key,
+    /// Equals the strict [`Notes::key`] of what is referred to.
+    pub key: StrictKey,
     /// Where.
     pub place: Place,
 }
@@ -163,6 +185,11 @@ impl Method {
 }
 
 impl<'c> Notes<'c> {
+    /// Notes that pass over properties that the API does not know.
+    pub fn without_unknown() -> Notes<'c> {
+        Notes { ignores_unknown: true, ..Notes::default() }
+    }
+
     /// Such as `$.addresses[2].stateAbbreviationDescriptor`.
     pub fn path(&self, place: Place) -> String {
         let Some(&(around, step)) = self.trail.get(place.0 as usize) else { return "$".into() };
@@ -188,7 +215,7 @@ impl<'c> Notes<'c> {
     }
 
     pub(super) fn clear(&mut self) {
-        let Notes { faults, key, descriptors, references, trail, text, slots, items, places } = self;
+        let Notes { faults, key, descriptors, references, trail, text, slots, items, places, in_lists, .. } = self;
         faults.clear();
         *key = None;
         descriptors.clear();
@@ -198,6 +225,7 @@ impl<'c> Notes<'c> {
         slots.clear();
         items.clear();
         places.clear();
+        in_lists.clear();
     }
 
     /// A place within `around`.

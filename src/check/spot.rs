@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io::Write;
 
-use super::compile::{Entity, Form, Keeping, Member};
+use super::compile::{Entity, Form, Keeping, Member, Pattern};
 use super::formats;
 use super::notes::{Descriptor, Fault, Notes, Place, Rule, Slot, Step};
+use crate::edfi::key::Comparison;
 use crate::model::DESCRIPTOR_LENGTH;
 use crate::text::shortened;
 
@@ -68,12 +69,7 @@ impl<'c> Spot<'_, 'c> {
         let kept = match self.keeping() {
             Keeping::No => return Slot::Given,
             Keeping::AsWritten => self.notes.keep(text.as_bytes()),
-            Keeping::Folded if text.is_ascii() => {
-                let kept = self.notes.keep(text.as_bytes());
-                self.notes.text[kept.clone()].make_ascii_lowercase();
-                kept
-            }
-            Keeping::Folded => self.notes.keep(text.to_lowercase().as_bytes()),
+            Keeping::Folded => self.notes.keep(Comparison::Descriptor.strict(text).as_bytes()),
         };
         Slot::Part(kept)
     }
@@ -102,8 +98,15 @@ impl<'c> Spot<'_, 'c> {
             Form::Any => {}
             Form::Text { least, most, pattern } => {
                 self.length(text, *least, *most);
-                if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-                    self.wrong(Rule::Pattern, format_args!("must match the pattern {pattern}"));
+                match pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
+                    Some(Pattern::Expression(pattern)) => {
+                        self.wrong(Rule::Pattern, format_args!("must match the pattern {pattern}"));
+                    }
+                    Some(Pattern::Trimmed) => {
+                        let what = format_args!("must be one line that neither begins nor ends with a blank");
+                        self.wrong(Rule::Pattern, what);
+                    }
+                    None => {}
                 }
             }
             Form::OneOf(values) if values.iter().any(|value| **value == *text) => {}

@@ -1,6 +1,7 @@
 //! Each rule, on a small model.
 
 use super::*;
+use crate::edfi::key::StrictKey;
 use crate::model::{Model, compact};
 
 const TEXT: &str = "\
@@ -104,8 +105,8 @@ fn week(members: &str) -> Vec<String> {
     noted("weeks", &payload.to_string(), told)
 }
 
-fn key(name: &str, payload: &str) -> Option<Key> {
-    noted(name, payload, |notes| notes.key)
+fn key(name: &str, payload: &str) -> Option<StrictKey> {
+    noted(name, payload, |notes| notes.key.map(|key| key.strict))
 }
 
 #[test]
@@ -265,7 +266,7 @@ fn every_descriptor_is_mentioned_with_its_place() {
         r#"{"codeValue": "Fall: 1st", "namespace": "uri://ed-fi.org/TermDescriptor", "termDescriptorId": 7}"#;
     assert_eq!(
         key("termDescriptors", descriptor),
-        Some(Key::of_descriptor("uri://ed-fi.org/TermDescriptor", "Fall: 1st"))
+        Some(StrictKey::of_descriptor("uri://ed-fi.org/TermDescriptor", "Fall: 1st"))
     );
 }
 
@@ -336,7 +337,7 @@ fn a_key_can_be_had_from_its_parts() {
         "termDescriptor" => Some("uri://ed-fi.org/TermDescriptor#FALL: 1st"),
         _ => None,
     };
-    assert_eq!(weeks.key(part), key("weeks", WEEK));
+    assert_eq!(weeks.key(part).map(|key| key.strict), key("weeks", WEEK));
     assert_eq!(weeks.key(|_| None::<String>), None);
 }
 
@@ -394,7 +395,7 @@ fn notes_are_used_again() {
         assert!(!notes.faults.is_empty());
         weeks.check(WEEK.as_bytes(), &mut notes);
         assert_eq!((notes.faults.len(), notes.descriptors.len(), notes.references.len()), (0, 1, 1));
-        assert_eq!(notes.key, key("weeks", WEEK));
+        assert_eq!(notes.key.map(|key| key.strict), key("weeks", WEEK));
     }
 }
 

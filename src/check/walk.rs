@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::compile::{Checker, Form, Object, Refers};
-use super::key::{Key, encode};
-use super::notes::{Fault, Notes, Place, Reference, Rule, Slot, Step};
+use super::compile::{At, Checker, Form, Object, Refers};
+use super::notes::{Fault, InList, Notes, Place, Reference, Rule, Slot, Step};
 use super::spot::{SHOWN, Spot};
+use crate::edfi::key::{StrictKey, decimal, encode_within};
 use crate::model::openapi::SERVER_MADE;
 use crate::nearest::nearest;
 use crate::text::{invisible, shortened};
@@ -51,25 +51,31 @@ fn not_json(notes: &mut Notes<'_>, column: usize, why: &str) {
 
 /// What takes the whole payload: key unification and the natural key.
 fn finish(checker: &Checker, notes: &mut Notes<'_>) {
-    let Notes { places, text, faults, .. } = notes;
+    let held = |place: usize| notes.places[place].clone().map(|value| &notes.text[value]);
+    let mut faults = Vec::new();
     for parameter in &checker.parameters {
-        let mut given = parameter.places.iter().filter_map(|&place| Some((place, places[place].clone()?)));
+        let mut given = parameter.places.iter().filter_map(|&place| Some((place, held(place)?)));
         let Some((first, value)) = given.next() else { continue };
-        for (place, _) in given.filter(|(_, other)| text[other.clone()] != text[value.clone()]) {
-            let (path, first, name) = (&checker.paths[place], &checker.paths[first], &parameter.name);
-            let message = format!("{name} must be the same as at {first}");
-            faults.push(Fault { rule: Rule::Unification, path: path.clone(), message });
+        for (place, _) in given.filter(|(_, other)| *other != value) {
+            faults.push(apart(&parameter.name, checker.paths[place].clone(), &checker.paths[first]));
         }
     }
-    let start = text.len();
-    for &part in &checker.key {
-        let value = checker.parameters[part].places.iter().find_map(|&place| places[place].clone());
-        let Some(value) = value else { return };
-        encode(text, value.len(), |text| text.extend_from_within(value));
+    for inner in &notes.in_lists {
+        let parameter = &checker.parameters[checker.parts[inner.part]];
+        let first = parameter.places.iter().find_map(|&place| Some((place, held(place)?)));
+        let Some((first, _)) = first.filter(|(_, value)| **value != notes.text[inner.value.clone()]) else { continue };
+        let path = notes.path(inner.reference) + "." + &inner.member;
+        faults.push(apart(&inner.member, path, &checker.paths[first]));
     }
-    if !checker.key.is_empty() {
-        notes.key = Some(Key::of_encoded(&text[start..]));
-    }
+    let text = |part: usize, place: usize| {
+        held(checker.parameters[checker.parts[part]].places[place]).and_then(|text| std::str::from_utf8(text).ok())
+    };
+    notes.key = checker.key.as_ref().and_then(|key| key.keys(text));
+    notes.faults.append(&mut faults);
+}
+
+fn apart(name: &str, path: String, first: &str) -> Fault {
+    Fault { rule: Rule::Unification, path, message: format!("{name} must be the same as at {first}") }
 }
 
 impl<'c> Spot<'_, 'c> {
@@ -85,24 +91,34 @@ impl<'c> Spot<'_, 'c> {
     fn reference<'de, A: MapAccess<'de>>(mut self, refers: &'c Refers, map: A) -> Result<Slot, A::Error> {
         let place = self.place();
         let base = members(self.notes, &refers.object, place, map)?;
-        let Notes { slots, text, places, references, .. } = &mut *self.notes;
-        for &(within, parameter) in self.member.iter().flat_map(|member| &member.places) {
-            if let Slot::Part(part) = &slots[base + within] {
-                places[parameter] = Some(part.clone());
+        let Notes { slots, text, places, references, in_lists, .. } = &mut *self.notes;
+        for &(within, at) in self.member.iter().flat_map(|member| &member.places) {
+            let Slot::Part(part) = &slots[base + within] else { continue };
+            match at {
+                At::Place(place) => places[place] = Some(part.clone()),
+                At::InList(part_of_key) => in_lists.push(InList {
+                    part: part_of_key,
+                    value: part.clone(),
+                    reference: place,
+                    member: refers.object.members[within].name.clone(),
+                }),
             }
         }
+        let parts = || refers.members.iter().map(|&member| &slots[base + member]);
+        let whole = parts().all(|slot| matches!(slot, Slot::Part(_)));
         let start = text.len();
-        let whole = refers.members.iter().all(|&member| match &slots[base + member] {
-            Slot::Part(part) => {
-                encode(text, part.len(), |text| text.extend_from_within(part.clone()));
-                true
+        if whole {
+            for slot in parts() {
+                if let Slot::Part(part) = slot {
+                    // What was kept of it is its strict form.
+                    encode_within(text, part.clone());
+                }
             }
-            _ => false,
-        });
-        slots.truncate(base);
-        if whole && !refers.targets.is_empty() {
-            references.push(Reference { to: refers, key: Key::of_encoded(&text[start..]), place });
+            if !refers.targets.is_empty() {
+                references.push(Reference { to: refers, key: StrictKey::of_encoded(&text[start..]), place });
+            }
         }
+        slots.truncate(base);
         Ok(if whole { Slot::Part(start..text.len()) } else { Slot::Given })
     }
 
@@ -194,6 +210,12 @@ fn members<'de, 'c, A: MapAccess<'de>>(
         if notes.slots[base + at] != Slot::Absent {
             let path = notes.path(place) + "." + &member.name;
             notes.faults.push(Fault { rule: Rule::Twice, path, message: format!("{} is given twice", member.name) });
+            // The later one counts, whatever it holds.
+            for (_, at) in &member.places {
+                if let At::Place(place) = at {
+                    notes.places[*place] = None;
+                }
+            }
         }
         let spot = Spot {
             notes: &mut *notes,
@@ -204,10 +226,8 @@ fn members<'de, 'c, A: MapAccess<'de>>(
             member: Some(member),
         };
         let slot = map.next_value_seed(spot)?;
-        if let (Slot::Part(part), [(_, parameter)]) = (&slot, &member.places[..])
-            && !matches!(member.form, Form::Reference(_))
-        {
-            notes.places[*parameter] = Some(part.clone());
+        if let ([(_, At::Place(place))], false) = (&member.places[..], matches!(member.form, Form::Reference(_))) {
+            notes.places[*place] = part(&slot);
         }
         notes.slots[base + at] = slot;
         expected = at + 1;
@@ -222,6 +242,13 @@ fn members<'de, 'c, A: MapAccess<'de>>(
     Ok(base)
 }
 
+fn part(slot: &Slot) -> Option<Range<usize>> {
+    match slot {
+        Slot::Part(part) => Some(part.clone()),
+        _ => None,
+    }
+}
+
 /// What tells the object from its neighbours in a list; `None` if a part of that is missing.
 fn identity(notes: &mut Notes<'_>, object: &Object, base: usize) -> Option<Range<usize>> {
     let start = notes.text.len();
@@ -229,16 +256,19 @@ fn identity(notes: &mut Notes<'_>, object: &Object, base: usize) -> Option<Range
         match &notes.slots[base + member] {
             Slot::Part(part) => {
                 let part = part.clone();
-                encode(&mut notes.text, part.len(), |text| text.extend_from_within(part));
+                notes.text.push(GIVEN);
+                encode_within(&mut notes.text, part);
             }
-            Slot::Absent | Slot::Null if !object.members[member].required => {
-                encode(&mut notes.text, usize::MAX, |_| {})
-            }
+            Slot::Absent | Slot::Null if !object.members[member].required => notes.text.push(ABSENT),
             _ => return None,
         }
     }
     Some(start..notes.text.len())
 }
+
+/// Marks that tell a part of an identity that is given from one that is not.
+const GIVEN: u8 = 1;
+const ABSENT: u8 = 0;
 
 /// A property's name about to be read.
 struct Name<'n, 'c> {
@@ -280,17 +310,33 @@ impl Visitor<'_> for Name<'_, '_> {
             Some(at) => Found::Member(at),
             None if place == Place::default() && name == "id" => Found::Id,
             None if is_server_made(name, place) => Found::Dropped,
+            None if notes.ignores_unknown || object.is_open => Found::Dropped,
             None => {
-                let near = nearest(name, object.members.iter().map(|member| &*member.name));
-                let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-                let name = shortened(name, SHOWN);
-                let path = notes.path(place) + "." + &name;
-                let message = format!("{name} is unknown, the API drops it{near}");
+                let message = unknown(notes, object, name);
+                let path = notes.path(place) + "." + &shortened(name, SHOWN);
                 notes.faults.push(Fault { rule: Rule::Unknown, path, message });
                 Found::Dropped
             }
         })
     }
+}
+
+/// As many unknown properties of an object are remembered, so that memory stays bounded where every name differs.
+const REMEMBERED: usize = 256;
+
+/// What to say of an unknown property. To look for the nearest known one takes long, so that it is done once for each object and name.
+fn unknown(notes: &mut Notes<'_>, object: &Object, name: &str) -> String {
+    let hints = notes.hints.entry(std::ptr::from_ref(object) as usize).or_default();
+    if let Some(message) = hints.get(name) {
+        return message.to_string();
+    }
+    let near = nearest(name, object.members.iter().map(|member| &*member.name));
+    let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    let message = format!("{} is unknown, the API drops it{near}", shortened(name, SHOWN));
+    if hints.len() < REMEMBERED {
+        hints.insert(name.into(), message.as_str().into());
+    }
+    message
 }
 
 /// Whether the server puts it there, so that it comes with items that were read from it.
@@ -341,7 +387,10 @@ impl<'de> Visitor<'de> for Spot<'_, '_> {
             Form::Number { least, most } => self.range(value, least, most),
             _ => self.mistyped("a decimal number"),
         }
-        Ok(self.kept_number(value))
+        Ok(match decimal(value) {
+            Some(text) => self.kept_number(text),
+            None => Slot::Given,
+        })
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Slot, E> {

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use jiff::Zoned;
 
 use super::prepare::prepare_to_delete;
-use crate::check::Checkers;
 use crate::cli::{DeleteArgs, Run};
 use crate::config::{Config, Level};
 use crate::confirm::Consent;
@@ -47,10 +46,12 @@ pub fn run(
         Deed::Delete => Some(History::open(Box::new(System), &config.state_dir, &target, &mut warn)?),
         Deed::DryRun => None,
     };
-    let definition = |job: &Job| prepared.model.as_ref()?.get(&job.turn.resource);
-    let checkers = Checkers::new(plan.jobs().filter_map(definition));
-    let finder = |job: &Job| Finder::of(definition(job)?, checkers.get(&job.turn.resource)?);
-    let finders: Vec<_> = plan.jobs().map(finder).collect();
+    let finder = |job: &Job| {
+        let definition = prepared.model.as_ref().and_then(|model| model.get(&job.turn.resource));
+        let definition = definition.ok_or("the API's OpenAPI documents do not describe the resource")?;
+        Finder::of(definition).map_err(str::to_owned)
+    };
+    let finders: Vec<Result<Finder, String>> = plan.jobs().map(finder).collect();
     let mut routes = Vec::new();
     for job in plan.jobs() {
         let resource = job.turn.resource.clone();

@@ -87,6 +87,9 @@ fn prepared(
         observer.log(Level::Warning, &text);
     }
     let model = model(&source, observer);
+    if let Some(model) = &model {
+        plan.jobs().for_each(|job| tell_of_key(&job.turn.resource, model, observer));
+    }
     let natural = |job: &Job| Natural::of(model.as_ref()?.get(&job.turn.resource)?);
     let natural = plan.jobs().map(natural).collect();
     Ok(Prepared { api, plan, model, natural })
@@ -129,7 +132,27 @@ fn model(source: &Source, observer: &mut dyn Observer) -> Option<Model> {
         let text = format!("{error}; so payloads of one natural key may overtake each other");
         observer.log(Level::Warning, &text);
     });
-    model.ok().filter(|model| !model.definitions().is_empty())
+    let model = model.ok().filter(|model| !model.definitions().is_empty())?;
+    let (faults, more) = model.faults().split_at(model.faults().len().min(SHOWN));
+    faults.iter().for_each(|fault| observer.log(Level::Warning, &format!("{fault}; the resource is not checked")));
+    if !more.is_empty() {
+        let text = format!("{} more resources are not checked, because the OpenAPI documents are broken", more.len());
+        observer.log(Level::Warning, &text);
+    }
+    model.disagreements().iter().for_each(|text| observer.log(Level::Debug, text));
+    Some(model)
+}
+
+/// Says what follows where the natural key of a resource is not known.
+fn tell_of_key(resource: &Resource, model: &Model, observer: &mut dyn Observer) {
+    let why = match model.get(resource).map(|definition| &definition.natural) {
+        Some(Ok(_)) => return,
+        Some(Err(why)) => why,
+        None => "the documents do not describe it",
+    };
+    let name = resource.name();
+    let text = format!("{name}: {why}; so payloads of one natural key may overtake each other");
+    observer.log(Level::Warning, &text);
 }
 
 /// An API and what is to be read from it.

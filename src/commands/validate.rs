@@ -23,6 +23,7 @@ use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::pool;
 use crate::report::Summary;
+use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::selector::{Bare, Selector};
 use crate::state::resend::Resend;
@@ -113,12 +114,15 @@ fn validated(
     let checkers_of_jobs: Vec<_> = plan.jobs().map(|job| checkers.get(&job.turn.resource)).collect();
     for (job, checker) in plan.jobs().zip(&checkers_of_jobs) {
         let name = job.turn.resource.label();
-        match checker {
-            None => unchecked.push(format!("{name} is not in the API's documents: its lines were read as JSON only")),
-            Some(checker) if !checker.has_key() && does(Method::Uniqueness) => {
-                unchecked.push(format!("the API's documents do not tell the natural key of {name}"));
-            }
-            Some(_) => {}
+        let Some(checker) = checker else {
+            unchecked.push(format!("{name} is not in the API's documents: its lines were read as JSON only"));
+            continue;
+        };
+        if let (Some(Err(why)), true) = (model.get(&job.turn.resource).map(|d| &d.natural), does(Method::Uniqueness)) {
+            unchecked.push(format!("the natural keys of {name} were not checked: {why}"));
+        }
+        if does(Method::Schema) {
+            unchecked.extend(checker.unchecked().iter().cloned());
         }
     }
     let values = match does(Method::Descriptors) {
@@ -139,7 +143,9 @@ fn validated(
     let enough = rules.references.max_failures;
     let remote = remote.then_some(Remote { api, pool: &asking, checkers: &checkers, interrupt, enough });
     let pool = pool::workers(available_parallelism().map_or(1, NonZero::get))?;
-    let mut validated = Validation { plan, inspector, remote, pool: &pool, interrupt }.run(observer)?;
+    let is_organization = |resource: &Resource| model.get(resource).is_some_and(|known| known.is_organization);
+    let validation = Validation { plan, inspector, remote, is_organization: &is_organization, pool: &pool, interrupt };
+    let mut validated = validation.run(observer)?;
     unchecked.append(&mut validated.unchecked);
     Ok(Validated { unchecked, ..validated })
 }

@@ -1,7 +1,8 @@
 //! Finds the record of a payload: what to ask the API for, and whether what it answers is that record. Pure.
 //!
 //! An Ed-Fi API passes over what it does not know of a query and then gives everything (the first page of it). So an answer is believed only
-//! if it is one record, and that has the payload's natural key.
+//! if it is one record that has the payload's natural key, strictly, and refers to the same in every reference that the payload must
+//! have. The references that are no part of the key are the second opinion: documents may tell less of a key than there is of it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,87 +10,88 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::reply;
-use crate::check::Checker;
-use crate::model::{Definition, Kind, Parameter, text};
+use crate::edfi::key::{Comparison, NaturalKey, Path, StrictKey, text};
+use crate::model::{Definition, Kind, Schema};
 
 /// Finds the records of one resource's payloads.
 pub struct Finder<'m> {
-    definition: &'m Definition,
-    checker: &'m Checker,
+    key: &'m NaturalKey,
+    /// The members of all required references.
+    required: Vec<(Path, Comparison)>,
 }
 
 /// A natural key: each part's parameter and its value as text.
 pub type Parts = Vec<(Arc<str>, String)>;
 
 impl<'m> Finder<'m> {
-    /// For the payloads that `definition` describes; `None` if the documents do not tell all of their natural key.
-    pub fn of(definition: &'m Definition, checker: &'m Checker) -> Option<Finder<'m>> {
-        checker.has_key().then_some(Finder { definition, checker })
+    /// For the payloads that `definition` describes; an error says why their natural key is not known.
+    pub fn of(definition: &'m Definition) -> Result<Finder<'m>, &'m str> {
+        let mut required = Vec::new();
+        add_required(&definition.body, &mut Vec::new(), &mut required);
+        Ok(Finder { key: definition.natural.as_ref().map_err(String::as_str)?, required })
     }
 
     /// The natural key of a payload, or why it has none.
     pub fn key(&self, payload: &Value) -> Result<Parts, String> {
-        self.definition.key().map(|parameter| Ok((parameter.name.clone(), self.part(parameter, payload)?))).collect()
+        let values = self.key.of_value(payload).map_err(|lack| self.key.why(lack))?;
+        Ok(self.key.parts.iter().map(|part| part.name.clone()).zip(values).collect())
     }
 
-    /// A part of the key. Where a payload holds it in several places they must agree.
-    fn part(&self, parameter: &Parameter, payload: &Value) -> Result<String, String> {
-        let name = &parameter.name;
-        let mut found: Option<(String, Cow<'_, str>)> = None;
-        for (path, value) in parameter.values(payload) {
-            let value = text(value).ok_or_else(|| format!("{path}, a part of the natural key, is no single value"))?;
-            let kind = path.property(&self.definition.body).map(|property| &property.kind);
-            let same = |one: &str, other: &str| match kind {
-                Some(Kind::Descriptor(_)) => one.to_lowercase() == other.to_lowercase(),
-                _ => one == other,
-            };
-            match &found {
-                None => found = Some((path.to_string(), value)),
-                Some((_, first)) if same(first, &value) => {}
-                Some((place, first)) => {
-                    return Err(format!(
-                        "{name}, a part of the natural key, is {first} at {place} and {value} at {path}: no record can have both"
-                    ));
-                }
-            }
-        }
-        found
-            .map(|(_, value)| value.into_owned())
-            .ok_or_else(|| format!("{name}, a part of the natural key, is missing"))
+    /// By what the record of a payload is known.
+    pub fn strict(&self, payload: &Value) -> Option<StrictKey> {
+        self.key.of_value(payload).ok().map(|values| self.key.keys_of(&values).strict)
     }
 
-    /// The id of the record with this key in a page that the API gave when it was asked for it; `None` if the page is empty. An error says why
+    /// The id of the record of `payload` in a page that the API gave when it was asked for it; `None` if the page is empty. An error says why
     /// the answer is not to be trusted.
-    pub fn id(&self, key: &Parts, page: &[u8]) -> Result<Option<Box<str>>, String> {
+    pub fn id(&self, payload: &Value, page: &[u8]) -> Result<Option<Box<str>>, String> {
         let records: Vec<Value> =
             reply::json(page).map_err(|error| format!("the API answered what is no list of records: {error}"))?;
+        let wanted = self.key(payload)?;
         let record = match &records[..] {
             [] => return Ok(None),
             [record] => record,
-            _ => return Err(format!("the API has several records for {}", written(key))),
+            _ => return Err(format!("the API has several records for {}", written(&wanted))),
         };
-        let held: Parts =
-            self.definition.key().filter_map(|p| Some((p.name.clone(), self.part(p, record).ok()?))).collect();
-        let hash = |parts: &Parts| self.checker.key(|name| value(parts, name).map(str::to_owned));
-        if hash(&held).is_none_or(|of_record| hash(key) != Some(of_record)) {
-            return Err(format!(
-                "asked for {}, the API gave a record of another natural key: {}",
-                written(key),
-                written(&held)
-            ));
+        if self.strict(record).is_none_or(|held| self.strict(payload) != Some(held)) {
+            let held = self.key(record).map_or_else(|why| why, |held| written(&held));
+            let wanted = written(&wanted);
+            return Err(format!("asked for {wanted}, the API gave a record of another natural key: {held}"));
+        }
+        let value = |(path, comparison): &(Path, Comparison), within: &Value| {
+            let value = path.find(within).and_then(|value| text(value).map(Cow::into_owned));
+            value.map(|value| comparison.strict(&value).into_owned())
+        };
+        if let Some((path, _)) = self.required.iter().find(|member| value(member, payload) != value(member, record)) {
+            let wanted = written(&wanted);
+            return Err(format!("asked for {wanted}, the API gave a record that has another value at {path}"));
         }
         let id = record["id"].as_str().filter(|id| is_plain(id));
         id.map(|id| Some(id.into())).ok_or_else(|| "the API gave a record without an id".into())
     }
 }
 
+/// Adds the members of every reference that `schema` requires, also in objects within.
+fn add_required(schema: &Schema, way: &mut Vec<Arc<str>>, found: &mut Vec<(Path, Comparison)>) {
+    for property in schema.properties.iter().filter(|property| property.required) {
+        way.push(property.name.clone());
+        match &property.kind {
+            Kind::Object(inner) => add_required(inner, way, found),
+            Kind::Reference(reference) => {
+                for member in &reference.schema.properties {
+                    let path = Path::new(way.iter().chain([&member.name]).map(|name| &**name));
+                    found.push((path, Comparison::of(&member.name, &member.kind)));
+                }
+            }
+            _ => {}
+        }
+        way.pop();
+    }
+}
+
 /// Whether an id can stand in a URL as it is.
 pub fn is_plain(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-}
-
-fn value<'k>(key: &'k Parts, name: &str) -> Option<&'k str> {
-    key.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.as_str())
 }
 
 fn written(key: &Parts) -> String {
@@ -101,7 +103,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::check::Checkers;
     use crate::model::Model;
     use crate::resource::Resource;
 
@@ -142,10 +143,7 @@ mod tests {
 
     fn with_finder<T>(name: &str, test: impl FnOnce(&Finder) -> T) -> T {
         let model = model();
-        let checkers = Checkers::new(model.definitions());
-        let resource = Resource::new("ed-fi", name);
-        let definition = model.get(&resource).unwrap();
-        test(&Finder::of(definition, checkers.get(&resource).unwrap()).unwrap())
+        test(&Finder::of(model.get(&Resource::new("ed-fi", name)).unwrap()).unwrap())
     }
 
     const BILINGUAL: &str = "uri://ed-fi.org/ProgramTypeDescriptor#Bilingual";
@@ -182,7 +180,7 @@ mod tests {
             let mut payload = enrolment(1, 2);
             payload["siteReference"] = json!({"beginDate": "2024-08-21"});
             let why = finder.key(&payload).unwrap_err();
-            assert!(why.contains("2024-08-20 at $.beginDate and 2024-08-21 at $.siteReference.beginDate"), "{why}");
+            assert!(why.contains("one value at $.beginDate and another at $.siteReference.beginDate"), "{why}");
             payload = enrolment(1, 2);
             payload["educationOrganizationReference"] = json!({});
             assert_eq!(
@@ -190,15 +188,14 @@ mod tests {
                 "educationOrganizationId, a part of the natural key, is missing"
             );
             payload["beginDate"] = json!([1]);
-            assert!(finder.key(&payload).unwrap_err().contains("$.beginDate"));
+            assert!(finder.key(&payload).unwrap_err().contains("beginDate"));
         });
     }
 
     #[test]
     fn only_one_record_of_the_same_key_is_believed() {
         with_finder("enrolments", |finder| {
-            let key = finder.key(&enrolment(1, 2)).unwrap();
-            let id = |records: Value| finder.id(&key, records.to_string().as_bytes());
+            let id = |records: Value| finder.id(&enrolment(1, 2), records.to_string().as_bytes());
             assert_eq!(id(json!([])), Ok(None));
             let mut same = with_id(enrolment(1, 2));
             same["programReference"]["programTypeDescriptor"] = BILINGUAL.to_uppercase().into();
@@ -211,6 +208,32 @@ mod tests {
             assert!(id(json!([enrolment(1, 2)])).unwrap_err().contains("without an id"));
             assert!(id(json!({})).unwrap_err().contains("no list of records"));
         });
+    }
+
+    #[test]
+    fn a_record_that_refers_to_something_else_is_not_believed_although_its_key_is_the_same() {
+        let document = json!({
+            "paths": {"/ed-fi/visits": {
+                "get": {"parameters": [{"name": "visitId", "in": "query", "x-Ed-Fi-isIdentity": true}]},
+                "post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/x/edFi_visit"}}}}},
+            }},
+            "components": {"schemas": {
+                "edFi_visit": {"required": ["visitId", "schoolReference"], "properties": {
+                    "visitId": {"type": "string"},
+                    "schoolReference": {"$ref": "#/x/edFi_schoolReference"},
+                    "siteReference": {"$ref": "#/x/edFi_schoolReference"},
+                }},
+                "edFi_schoolReference": {"required": ["schoolId"], "properties": {"schoolId": {"type": "integer"}}},
+            }}
+        });
+        let model = Model::from_openapi([&document]).unwrap();
+        let finder = Finder::of(&model.definitions()[0]).unwrap();
+        let visit = |school: Value, site: u64| json!({"visitId": "v", "schoolReference": {"schoolId": school}, "siteReference": {"schoolId": site}, "id": "0a1b"});
+        let id = |record: Value| finder.id(&visit(json!(1), 1), json!([record]).to_string().as_bytes());
+        assert_eq!(id(visit(json!("1"), 2)), Ok(Some("0a1b".into())), "an optional reference may differ");
+        let why = id(visit(json!(2), 1)).unwrap_err();
+        assert!(why.contains("another value at $.schoolReference.schoolId"), "{why}");
+        assert!(id(json!({"visitId": "v", "id": "0a1b"})).is_err());
     }
 
     #[test]

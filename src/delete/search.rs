@@ -37,11 +37,11 @@ enum News {
     Ended(Outcome, StrictKey, Fate),
 }
 
-/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job without one is refused.
+/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job of which the natural key is not known is refused.
 pub fn search(
     deletion: &Deletion,
     plan: &Plan,
-    finders: &[Option<Finder>],
+    finders: &[Result<Finder, String>],
     naturals: &[Option<Natural>],
     desk: &mut Desk,
 ) -> Result<Findings> {
@@ -95,7 +95,12 @@ fn enter_flaw(flaw: Outcome, desk: &mut Desk) {
     }
 }
 
-fn look_up(deletion: &Deletion, finders: &[Option<Finder>], naturals: &[Option<Natural>], payload: &Payload) -> News {
+fn look_up(
+    deletion: &Deletion,
+    finders: &[Result<Finder, String>],
+    naturals: &[Option<Natural>],
+    payload: &Payload,
+) -> News {
     let outcome = payload.outcome(Verdict::Untried);
     match found(deletion, finders, payload) {
         Ok(Some(id)) => {
@@ -115,14 +120,13 @@ fn record(naturals: &[Option<Natural>], payload: &Payload) -> StrictKey {
 }
 
 /// The id of a payload's record, `None` if the API has none.
-fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> Result<Option<Box<str>>, Fate> {
+fn found(deletion: &Deletion, finders: &[Result<Finder, String>], payload: &Payload) -> Result<Option<Box<str>>, Fate> {
     if deletion.stopped() {
         return Err(Fate::Untried);
     }
     let own = |message: String| Fate::Refused(Reason::own(message));
     let route = &deletion.routes[payload.resource];
-    let finder = finders[payload.resource].as_ref();
-    let finder = finder.ok_or_else(|| own("the API's OpenAPI documents do not tell its natural key".into()))?;
+    let finder = finders[payload.resource].as_ref().map_err(|why| own(format!("not deleted: {why}")))?;
     let value: Value = serde_json::from_slice(payload.bytes()).map_err(|error| own(format!("not JSON: {error}")))?;
     let key = finder.key(&value).map_err(own)?;
     if let Some(reason) = route.door.closed() {
@@ -141,7 +145,7 @@ fn found(deletion: &Deletion, finders: &[Option<Finder>], payload: &Payload) -> 
     route.door.answered(&settled);
     let refused = matches!(settled, Settled::Refused(_));
     match settled.answer() {
-        Ok(page) => finder.id(&key, &page.body).map_err(own),
+        Ok(page) => finder.id(&value, &page.body).map_err(own),
         Err(reason) if refused => Err(Fate::Refused(reason)),
         Err(reason) => Err(Fate::Unsent(reason)),
     }

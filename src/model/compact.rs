@@ -30,6 +30,7 @@ use serde_json::Value;
 
 use super::schema::{DESCRIPTOR_LENGTH, Kind};
 use super::source::{Dependency, Endpoint, Form, Member, Source, Turns};
+use crate::edfi::key::own_reference;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
@@ -203,6 +204,8 @@ fn needed(source: &Source) -> Source {
     let mut needed = Source { schemas: BTreeMap::new(), endpoints: source.endpoints.clone() };
     needed.endpoints.iter_mut().filter(|e| e.resource.is_descriptor()).for_each(|e| e.parameters.clear());
     let mut names: Vec<&str> = source.endpoints.iter().map(|endpoint| endpoint.body.as_str()).collect();
+    // References to a resource tell its natural key, also if nothing refers to it.
+    names.extend(source.endpoints.iter().filter_map(|endpoint| own_reference(source, endpoint)));
     while let Some(name) = names.pop() {
         let Some(members) = source.schemas.get(name).filter(|_| !needed.schemas.contains_key(name)) else { continue };
         needed.schemas.insert(name.to_owned(), members.clone());

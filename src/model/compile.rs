@@ -2,100 +2,163 @@
 
 use std::sync::Arc;
 
-use fxhash::FxHashMap;
+use fxhash::{FxHashMap, FxHashSet};
 
-use super::key::parameters;
-use super::schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, capitalised, without_reference};
+use super::schema::{
+    DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, capitalised, entity, without_reference,
+};
 use super::source::{Endpoint, Form, Member, Source};
-use super::{Definition, Model};
+use super::{Definition, Model, Parameter};
+use crate::edfi::key::{Derived, NaturalKey, Path, derive, own_reference, with_open_references};
 use crate::error::{Error, Result};
 use crate::resource::{Resource, namespace_key};
 
 /// Objects within objects, the deepest of which a document may have. Genuine ones have five, and a hostile one would exhaust the stack.
 const DEEPEST: usize = 64;
 
-/// The natural key of every descriptor. Documents of the ODS/API do not mark it.
-const DESCRIPTOR_KEY: [&str; 2] = ["namespace", "codeValue"];
-
 impl Model {
-    /// Resolves every name of `source`. An error if a schema is named and not described, contains itself, or is nested too deeply.
+    /// Resolves every name of `source`. A schema that is named and not described, contains itself or is nested too deeply takes the
+    /// resources that need it with it, and is among the model's faults. An error if documents describe resources, and none is left.
     pub fn compile(source: &Source) -> Result<Model> {
-        let mut compiler = Compiler::new(source);
-        let mut model =
-            Model { definitions: Vec::with_capacity(source.endpoints.len()), by_resource: Default::default() };
-        for endpoint in &source.endpoints {
-            let body = compiler.schema(&endpoint.body)?;
-            let names = match endpoint.resource.is_descriptor() {
-                true => body.properties.iter().map(|p| (&*p.name, DESCRIPTOR_KEY.contains(&&*p.name))).collect(),
-                false => {
-                    endpoint.parameters.iter().map(|(name, identity)| (name.as_str(), *identity)).collect::<Vec<_>>()
+        let open = source.schemas.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.as_str());
+        let open = open.collect();
+        let source = &*with_open_references(source);
+        let derived: Vec<Derived> = source.endpoints.iter().map(|endpoint| derive(source, endpoint)).collect();
+        let mut compiler = Compiler::new(source, &derived, open);
+        let mut definitions = Vec::with_capacity(source.endpoints.len());
+        let (mut faults, mut disagreements) = (Vec::new(), Vec::new());
+        for (endpoint, derived) in source.endpoints.iter().zip(&derived) {
+            match compiler.definition(endpoint, derived) {
+                Ok(definition) => {
+                    definitions.push(definition);
+                    disagreements.extend(derived.disagreement.clone());
                 }
-            };
-            let parameters = parameters(&names, &body);
-            model.by_resource.insert(endpoint.resource.clone(), model.definitions.len());
-            model.definitions.push(Definition { resource: endpoint.resource.clone(), body, parameters });
+                Err(wrong) => faults.push(format!("{}: {wrong}", endpoint.resource)),
+            }
         }
-        Ok(model)
+        if let (true, Some(fault)) = (definitions.is_empty(), faults.first()) {
+            return Err(Error::api(format!("the OpenAPI documents describe no resource that can be read; {fault}")));
+        }
+        let by_resource = definitions.iter().enumerate().map(|(at, d)| (d.resource.clone(), at)).collect();
+        Ok(Model { definitions, by_resource, faults, disagreements })
     }
 }
 
 struct Compiler<'s> {
     source: &'s Source,
-    /// By the entity that a descriptor's URI names, such as `TermDescriptor`; several namespaces may have it.
+    /// The schemas of which the document lists no members. Those that keys tell of an open reference are none of the document's.
+    open: FxHashSet<&'s str>,
+    /// The names of the parts of each endpoint's natural key; none if that is not known.
+    keys: Vec<Vec<&'s str>>,
+    /// The name of the schema of references to each endpoint's resource.
+    own_references: Vec<Option<&'s str>>,
+    /// By the entity that a descriptor's URI names, such as `TermDescriptor`, without its case.
     descriptors: FxHashMap<String, Vec<&'s Resource>>,
-    /// `None` while being compiled.
-    schemas: FxHashMap<&'s str, Option<Arc<Schema>>>,
+    schemas: FxHashMap<&'s str, Progress>,
     /// How many schemas are being compiled, each for the one before.
     depth: usize,
     references: FxHashMap<&'s str, Arc<Reference>>,
 }
 
+/// How far a schema is.
+enum Progress {
+    Begun,
+    Done(Arc<Schema>),
+    Broken(String),
+}
+
 impl<'s> Compiler<'s> {
-    fn new(source: &'s Source) -> Compiler<'s> {
-        let mut descriptors: FxHashMap<String, Vec<&'s Resource>> = FxHashMap::default();
+    fn new(source: &'s Source, derived: &'s [Derived], open: FxHashSet<&'s str>) -> Compiler<'s> {
+        let mut descriptors: FxHashMap<String, Vec<&Resource>> = FxHashMap::default();
         for endpoint in source.endpoints.iter().filter(|endpoint| endpoint.resource.is_descriptor()) {
-            let schema = Schema { name: endpoint.body.as_str().into(), properties: Vec::new() };
-            descriptors.entry(schema.entity()).or_default().push(&endpoint.resource);
+            let entity = entity(&endpoint.body).to_lowercase();
+            descriptors.entry(entity).or_default().push(&endpoint.resource);
         }
-        let (schemas, references) = Default::default();
-        Compiler { source, descriptors, schemas, depth: 0, references }
+        let names = |derived: &'s Derived| derived.key.iter().flat_map(NaturalKey::names).collect();
+        Compiler {
+            source,
+            open,
+            keys: derived.iter().map(names).collect(),
+            own_references: source.endpoints.iter().map(|endpoint| own_reference(source, endpoint)).collect(),
+            descriptors,
+            schemas: FxHashMap::default(),
+            depth: 0,
+            references: FxHashMap::default(),
+        }
     }
 
-    fn schema(&mut self, name: &'s str) -> Result<Arc<Schema>> {
+    fn definition(&mut self, endpoint: &'s Endpoint, derived: &Derived) -> Result<Definition, String> {
+        if endpoint.body.is_empty() {
+            return Err("the OpenAPI document does not tell what is posted".into());
+        }
+        let body = self.schema(&endpoint.body)?;
+        let own_reference = own_reference(self.source, endpoint).map(|name| self.schema(name)).transpose()?;
+        let natural = derived.key.clone();
+        let is_part = |name: &str| natural.iter().any(|key| key.names().any(|part| part == name));
+        let parameter = |(name, paths): &(String, Vec<Path>)| Parameter {
+            name: name.as_str().into(),
+            identity: is_part(name),
+            paths: paths.clone(),
+        };
+        let parameters = derived.parameters.iter().map(parameter).collect();
+        let is_organization =
+            self.is_organization(endpoint, &natural.iter().flat_map(|k| k.names()).collect::<Vec<_>>());
+        Ok(Definition {
+            resource: endpoint.resource.clone(),
+            body,
+            parameters,
+            natural,
+            own_reference,
+            is_organization,
+        })
+    }
+
+    fn schema(&mut self, name: &'s str) -> Result<Arc<Schema>, String> {
         match self.schemas.get(name) {
-            Some(Some(schema)) => return Ok(schema.clone()),
-            Some(None) => return Err(Error::api(format!("the OpenAPI schema {name} contains itself"))),
+            Some(Progress::Done(schema)) => return Ok(schema.clone()),
+            Some(Progress::Broken(wrong)) => return Err(wrong.clone()),
+            Some(Progress::Begun) => return Err(format!("the OpenAPI schema {name} contains itself")),
             None => {}
         }
         let members = self.source.schemas.get(name);
-        let members = members.ok_or_else(|| Error::api(format!("the OpenAPI document has no schema {name}")))?;
+        let members = members.ok_or_else(|| format!("the OpenAPI document has no schema {name}"))?;
         if self.depth == DEEPEST {
-            return Err(Error::api(format!("the OpenAPI schema {name} is nested too deeply, in {DEEPEST} others")));
+            return Err(format!("the OpenAPI schema {name} is nested too deeply, in {DEEPEST} others"));
         }
-        self.schemas.insert(name, None);
+        self.schemas.insert(name, Progress::Begun);
         self.depth += 1;
-        let properties = members.iter().map(|member| self.property(name, member)).collect::<Result<_>>()?;
+        let properties = members.iter().map(|member| self.property(name, member)).collect::<Result<_, String>>();
         self.depth -= 1;
-        let schema = Arc::new(Schema { name: name.into(), properties });
-        self.schemas.insert(name, Some(schema.clone()));
-        Ok(schema)
+        match properties {
+            Ok(properties) => {
+                let schema = Arc::new(Schema { name: name.into(), properties, is_open: self.open.contains(name) });
+                self.schemas.insert(name, Progress::Done(schema.clone()));
+                Ok(schema)
+            }
+            Err(wrong) => {
+                self.schemas.insert(name, Progress::Broken(wrong.clone()));
+                Err(wrong)
+            }
+        }
     }
 
-    fn property(&mut self, schema: &str, member: &'s Member) -> Result<Property> {
-        let kind = self.kind(schema, &member.name, &member.form)?;
+    fn property(&mut self, schema: &'s str, member: &'s Member) -> Result<Property, String> {
+        let named = |wrong| format!("the property {} of the OpenAPI schema {schema} is broken: {wrong}", member.name);
+        let broken = |wrong: String| if wrong.contains(" is broken: ") { wrong } else { named(wrong) };
+        let kind = self.kind(schema, &member.name, &member.form).map_err(broken)?;
         let Member { name, required, nullable, identity, .. } = member;
         Ok(Property { name: name.as_str().into(), required: *required, nullable: *nullable, identity: *identity, kind })
     }
 
-    fn kind(&mut self, within: &str, property: &str, form: &'s Form) -> Result<Kind> {
+    fn kind(&mut self, schema: &str, property: &str, form: &'s Form) -> Result<Kind, String> {
         Ok(match form {
             Form::Scalar(Kind::Text { max_length: Some(DESCRIPTOR_LENGTH), .. })
                 if property.ends_with("Descriptor") =>
             {
-                Kind::Descriptor(self.descriptor(within, property))
+                Kind::Descriptor(self.descriptor(schema, property))
             }
             Form::Scalar(kind) => kind.clone(),
-            Form::List(items) => Kind::List(Box::new(self.kind(within, property, items)?)),
+            Form::List(items) => Kind::List(Box::new(self.kind(schema, property, items)?)),
             Form::Named(schema) if property.ends_with("Reference") && schema.ends_with("Reference") => {
                 Kind::Reference(self.reference(schema)?)
             }
@@ -104,18 +167,22 @@ impl<'s> Compiler<'s> {
     }
 
     /// A descriptor's property has the descriptor's name, behind the words of its role if it plays one:
-    /// `stateOfIssueStateAbbreviationDescriptor` holds a `StateAbbreviationDescriptor`. Of several, documents do not tell which one: that
-    /// of the schema's own namespace is taken, else the first.
+    /// `stateOfIssueStateAbbreviationDescriptor` holds a `StateAbbreviationDescriptor`. Names match whatever their case. Of several
+    /// descriptors of one name that of the schema's own namespace is meant. The core model never uses a descriptor of an extension, although
+    /// one may have a name that the property ends with: `evaluationRubricRatingLevelDescriptor` holds a `RatingLevelDescriptor`.
     fn descriptor(&self, schema: &str, property: &str) -> Option<Resource> {
         let name = capitalised(property);
+        let namespace = schema.split_once('_').map(|(prefix, _)| namespace_key(prefix)).unwrap_or_default();
         let words = name.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| &name[at..]);
-        let same = words.into_iter().find_map(|words| self.descriptors.get(words))?;
-        let own = namespace_key(schema.split('_').next().unwrap_or_default());
-        let is_own = |resource: &&&Resource| namespace_key(resource.namespace()) == own;
-        same.iter().find(is_own).or(same.first()).map(|&resource| resource.clone())
+        let is_own = |resource: &&&Resource| namespace_key(resource.namespace()) == namespace;
+        let known = |words: &str| {
+            let known = self.descriptors.get(&words.to_lowercase())?;
+            known.iter().find(is_own).or(known.first().filter(|_| namespace != CORE)).map(|&resource| resource.clone())
+        };
+        words.into_iter().find_map(known)
     }
 
-    fn reference(&mut self, name: &'s str) -> Result<Arc<Reference>> {
+    fn reference(&mut self, name: &'s str) -> Result<Arc<Reference>, String> {
         if let Some(reference) = self.references.get(name) {
             return Ok(reference.clone());
         }
@@ -129,53 +196,51 @@ impl<'s> Compiler<'s> {
     /// The resource whose body has the reference's name; else those that extend the abstract resource of that name.
     fn targets(&self, reference: &Schema) -> Vec<Target> {
         let body = without_reference(&reference.name);
-        let named: Vec<Target> =
-            self.source.endpoints.iter().filter(|e| e.body == body).filter_map(|e| target(e, reference)).collect();
-        match named.is_empty() {
-            true => self
-                .source
-                .endpoints
-                .iter()
-                .filter(|e| self.extends(e, reference))
-                .filter_map(|e| target(e, reference))
-                .collect(),
-            false => named,
+        let endpoints = || self.source.endpoints.iter().enumerate();
+        let is_named = |at: usize, endpoint: &Endpoint| {
+            endpoint.body == body || self.own_references[at].is_some_and(|own| *own == *reference.name)
+        };
+        let named = endpoints().filter(|&(at, endpoint)| is_named(at, endpoint));
+        let named: Vec<Target> = named.filter_map(|(at, endpoint)| self.target(at, endpoint, reference)).collect();
+        if !named.is_empty() {
+            return named;
         }
+        let extending = endpoints().filter(|&(at, endpoint)| self.extends(at, endpoint, reference));
+        extending.filter_map(|(at, endpoint)| self.target(at, endpoint, reference)).collect()
     }
 
     /// Documents do not tell what extends what. Of the two abstract resources that are referred to, a student's association with a
     /// program keeps the natural key of what it extends, and an education organization, whose key each renames
     /// (`schoolId`, `localEducationAgencyId`), is what has a name of an institution and a single number for a key.
-    fn extends(&self, endpoint: &Endpoint, reference: &Schema) -> bool {
-        let key = key_names(endpoint);
+    fn extends(&self, at: usize, endpoint: &Endpoint, reference: &Schema) -> bool {
+        let key = &self.keys[at];
         match reference.entity().as_str() {
-            "EducationOrganization" => {
-                let members = self.source.schemas.get(&endpoint.body);
-                key.len() == 1 && members.is_some_and(|all| all.iter().any(|member| member.name == "nameOfInstitution"))
-            }
+            "EducationOrganization" => self.is_organization(endpoint, key),
             _ => key.len() == reference.properties.len() && key.iter().all(|name| reference.property(name).is_some()),
         }
     }
-}
 
-/// `None` if the reference does not hold the whole natural key.
-fn target(endpoint: &Endpoint, reference: &Schema) -> Option<Target> {
-    let key = key_names(endpoint);
-    let members = match (key.as_slice(), reference.properties.as_slice()) {
-        ([_], [_]) => vec![0],
-        (key, members) => {
-            key.iter().map(|name| members.iter().position(|m| &*m.name == *name)).collect::<Option<_>>()?
-        }
-    };
-    Some(Target { resource: endpoint.resource.clone(), members })
-}
+    /// Whether an endpoint's payloads are education organizations.
+    fn is_organization(&self, endpoint: &Endpoint, key: &[&str]) -> bool {
+        let members = self.source.schemas.get(&endpoint.body);
+        key.len() == 1 && members.is_some_and(|all| all.iter().any(|member| member.name == "nameOfInstitution"))
+    }
 
-fn key_names(endpoint: &Endpoint) -> Vec<&str> {
-    match endpoint.resource.is_descriptor() {
-        true => DESCRIPTOR_KEY.to_vec(),
-        false => endpoint.parameters.iter().filter(|(_, identity)| *identity).map(|(name, _)| name.as_str()).collect(),
+    /// `None` if the reference does not hold the whole natural key.
+    fn target(&self, at: usize, endpoint: &Endpoint, reference: &Schema) -> Option<Target> {
+        let members = match (&self.keys[at][..], &reference.properties[..]) {
+            ([], _) => return None,
+            ([_], [_]) => vec![0],
+            (key, members) => {
+                key.iter().map(|name| members.iter().position(|m| *m.name == **name)).collect::<Option<_>>()?
+            }
+        };
+        Some(Target { resource: endpoint.resource.clone(), members })
     }
 }
+
+/// The prefix of the core model's schemas, without its case.
+const CORE: &str = "edfi";
 
 #[cfg(test)]
 mod tests {
@@ -349,7 +414,7 @@ mod tests {
             ["$.periodReference.schoolId", "$.sectionReference.schoolId", "$.lateReference.schoolId"],
             "those that every payload has come first"
         );
-        assert_eq!(key(&model, "/ed-fi/grades"), ["periodSchoolYear", "schoolYear", "schoolId", "name"]);
+        assert_eq!(key(&model, "/ed-fi/grades"), ["name", "periodSchoolYear", "schoolId", "schoolYear"]);
     }
 
     #[test]
@@ -370,17 +435,29 @@ mod tests {
         let grade = model.get(&Resource::new("ed-fi", "grades")).unwrap();
         let term = Resource::new("ed-fi", "termDescriptors");
         assert_eq!(grade.body.property("finalTermDescriptor").unwrap().kind, Kind::Descriptor(Some(term)));
-        assert_eq!(key(&model, "/ed-fi/termDescriptors"), ["namespace", "codeValue"]);
+        assert_eq!(key(&model, "/ed-fi/termDescriptors"), ["codeValue", "namespace"]);
     }
 
     #[test]
-    fn a_schema_that_is_missing_or_contains_itself_is_an_error() {
-        for properties in [json!({"more": {"$ref": "#/x/edFi_period"}}), json!({"more": {"$ref": "#/x/edFi_none"}})] {
+    fn a_schema_that_is_missing_or_contains_itself_takes_only_the_resources_that_need_it_with_it() {
+        for (broken, what) in [("edFi_none", "has no schema edFi_none"), ("edFi_period", "edFi_period contains itself")]
+        {
             let mut document = grades();
-            document["definitions"]["edFi_period"]["properties"] = properties;
-            assert!(Model::from_openapi([&document]).is_err());
+            document["definitions"]["edFi_period"]["properties"]["more"] = json!({"$ref": format!("#/x/{broken}")});
+            let model = Model::from_openapi([&document]).unwrap();
+            let known = |name: &str| model.get(&Resource::new("ed-fi", name)).is_some();
+            assert!(!known("periods") && known("grades") && known("sections") && known("termDescriptors"));
+            let [fault] = model.faults() else { panic!("{:?}", model.faults()) };
+            let named = ["ed-fi/periods", "the property more of the OpenAPI schema edFi_period", what];
+            assert!(named.iter().all(|part| fault.contains(part)), "{fault}");
         }
+        let mut document = grades();
+        document["paths"]["/ed-fi/sections"]["post"] = json!({"parameters": []});
+        let model = Model::from_openapi([&document]).unwrap();
+        assert_eq!(model.faults(), ["ed-fi/sections: the OpenAPI document does not tell what is posted"]);
+        assert_eq!(model.definitions().len(), 3);
     }
+
     #[test]
     fn objects_within_objects_have_a_limit() {
         let nested = |deep: usize| {

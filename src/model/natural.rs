@@ -1,30 +1,25 @@
-//! Reads natural keys out of payloads: a payload's own, and those of the items of its own resource that it refers to.
+//! Reads natural keys out of the text of payloads: a payload's own, and those of the items of its own resource that it refers to.
 //!
-//! The own key is read from the text in one pass that keeps nothing else, for every payload that is sent goes through it. A key is
-//! known by its hash. Two payloads of one key that differ in how they write a part of it (`255901`, `"255901"`) have one hash, as
-//! the API takes both for the same.
+//! The own key is read in one pass that keeps nothing else, for every payload that is sent goes through it. What a key is and how it compares,
+//! [`crate::edfi::key`] tells.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::hash::Hasher;
 use std::sync::Arc;
 
-use fxhash::FxHasher;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Definition, text};
-use crate::edfi::key::{Keys, LooseKey, StrictKey};
-
-/// The hash of a natural key. Two keys of a load of ten million share one in one of 400,000 loads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NaturalKey(u64);
+use super::Definition;
+use crate::edfi::key::{Encoding, Keys, LooseKey, NaturalKey, decimal, text};
 
 /// Reads the natural keys of one resource's payloads.
 #[derive(Debug)]
 pub struct Natural {
-    parts: usize,
+    key: NaturalKey,
     members: Members,
+    /// For each part the number of its first place among all places, which are numbered part by part; how many there are at the end.
+    starts: Vec<usize>,
     /// The references to items of the same resource, and for each part of the key the member that holds it.
     to_itself: Vec<(Vec<Step>, Vec<Arc<str>>)>,
 }
@@ -35,7 +30,8 @@ struct Members(Vec<(Arc<str>, Way)>);
 
 #[derive(Debug)]
 enum Way {
-    Part(usize),
+    /// To the place of this number.
+    Place(usize),
     Within(Members),
 }
 
@@ -46,14 +42,18 @@ enum Step {
 }
 
 impl Natural {
-    /// For the payloads that `definition` describes; `None` if it does not tell where all of the natural key is.
+    /// For the payloads that `definition` describes; `None` if its natural key is not known.
     pub fn of(definition: &Definition) -> Option<Natural> {
+        let key = definition.natural.clone().ok()?;
         let mut members = Members::default();
-        let mut parts = 0;
-        for parameter in definition.key() {
-            // Further places have to hold the same value.
-            members.add(parameter.paths.first()?.names(), parts);
-            parts += 1;
+        let mut starts = vec![0];
+        let mut places = 0;
+        for part in &key.parts {
+            for path in &part.paths {
+                members.add(path.names(), places);
+                places += 1;
+            }
+            starts.push(places);
         }
         let referrals = definition.references().into_iter();
         let to_itself = referrals.filter_map(|referral| {
@@ -61,31 +61,22 @@ impl Natural {
             let member = |&at: &usize| referral.reference.schema.properties[at].name.clone();
             Some((steps(&referral.path), target.members.iter().map(member).collect()))
         });
-        (parts > 0).then(|| Natural { parts, members, to_itself: to_itself.collect() })
+        let to_itself = to_itself.collect();
+        Some(Natural { key, members, starts, to_itself })
     }
 
-    /// Both hashes of a payload's natural key, unless a part of it is missing. An error if the text is not one JSON object.
+    /// Both hashes of the natural key of a payload; `None` if it has no key. An error if the text is not one JSON object.
     pub fn keys(&self, payload: &str) -> serde_json::Result<Option<Keys>> {
-        let keys = |NaturalKey(key)| {
-            let mut strict = [0; 12];
-            strict.copy_from_slice(&blake3::hash(&key.to_le_bytes()).as_bytes()[..12]);
-            Keys { loose: LooseKey(key), strict: StrictKey(strict) }
-        };
-        Ok(self.key(payload)?.map(keys))
-    }
-
-    /// Tells this definition of the key from others.
-    pub fn fingerprint(&self) -> u64 {
-        self.parts as u64
-    }
-
-    /// The natural key of a payload, unless a part of it is missing. An error if the text is not one JSON object.
-    pub fn key(&self, payload: &str) -> serde_json::Result<Option<NaturalKey>> {
-        let mut parts = Parts::of(self.parts);
+        let mut places: Vec<Option<Cow<str>>> = vec![None; self.starts.last().copied().unwrap_or_default()];
         let mut json = serde_json::Deserializer::from_str(payload);
-        Object { members: &self.members, parts: &mut parts }.deserialize(&mut json)?;
+        Object { members: &self.members, places: &mut places }.deserialize(&mut json)?;
         json.end()?;
-        Ok(parts.key())
+        Ok(self.key.keys(|part, place| places[self.starts[part] + place].as_deref()))
+    }
+
+    /// A number that changes when names, comparisons or places of the key's parts change, and never otherwise.
+    pub fn fingerprint(&self) -> u64 {
+        self.key.fingerprint()
     }
 
     /// The natural keys of the items of the same resource that a payload refers to.
@@ -98,31 +89,51 @@ impl Natural {
         for (way, members) in &self.to_itself {
             let mut references = Vec::new();
             follow(&payload, way, &mut references);
-            keys.extend(
-                references.into_iter().filter_map(|reference| referred(reference, members)).map(|key| LooseKey(key.0)),
-            );
+            keys.extend(references.into_iter().filter_map(|reference| self.referred(reference, members)));
         }
         keys
+    }
+
+    fn referred(&self, reference: &Value, members: &[Arc<str>]) -> Option<LooseKey> {
+        let mut encoding = Encoding::default();
+        for (part, member) in self.key.parts.iter().zip(members) {
+            encoding.add(part.comparison, &text(reference.get(&**member)?)?);
+        }
+        Some(encoding.keys().loose)
     }
 }
 
 impl Members {
-    fn add(&mut self, way: &[Arc<str>], part: usize) {
+    fn add(&mut self, way: &[Arc<str>], place: usize) {
         let Some((first, rest)) = way.split_first() else { return };
         if rest.is_empty() {
-            return self.0.push((first.clone(), Way::Part(part)));
+            return self.0.push((first.clone(), Way::Place(place)));
         }
         let known = self.0.iter_mut().find_map(|(name, way)| match way {
             Way::Within(members) if name == first => Some(members),
             _ => None,
         });
         match known {
-            Some(members) => members.add(rest, part),
+            Some(members) => members.add(rest, place),
             None => {
                 let mut members = Members::default();
-                members.add(rest, part);
+                members.add(rest, place);
                 self.0.push((first.clone(), Way::Within(members)));
             }
+        }
+    }
+
+    /// Forgets what was read of them. Of a property that is given twice the later one counts.
+    fn forget(&self, places: &mut [Option<Cow<str>>]) {
+        self.0.iter().for_each(|(_, way)| way.forget(places));
+    }
+}
+
+impl Way {
+    fn forget(&self, places: &mut [Option<Cow<str>>]) {
+        match self {
+            Way::Place(place) => places[*place] = None,
+            Way::Within(members) => members.forget(places),
         }
     }
 }
@@ -146,43 +157,12 @@ fn follow<'v>(value: &'v Value, way: &[Step], found: &mut Vec<&'v Value>) {
     }
 }
 
-fn referred(reference: &Value, members: &[Arc<str>]) -> Option<NaturalKey> {
-    let mut parts = Parts::of(members.len());
-    for (part, member) in members.iter().enumerate() {
-        parts.set(part, &text(reference.get(&**member)?)?);
-    }
-    parts.key()
-}
-
-/// The hashes of a key's parts, as far as they were found.
-struct Parts(Vec<Option<u64>>);
-
-impl Parts {
-    fn of(count: usize) -> Parts {
-        Parts(vec![None; count])
-    }
-
-    fn set(&mut self, part: usize, text: &str) {
-        let mut hasher = FxHasher::default();
-        hasher.write(text.as_bytes());
-        self.0[part] = Some(hasher.finish());
-    }
-
-    fn key(&self) -> Option<NaturalKey> {
-        let mut hasher = FxHasher::default();
-        for part in &self.0 {
-            hasher.write_u64((*part)?);
-        }
-        Some(NaturalKey(hasher.finish()))
-    }
-}
-
-struct Object<'n> {
+struct Object<'n, 'de> {
     members: &'n Members,
-    parts: &'n mut Parts,
+    places: &'n mut [Option<Cow<'de, str>>],
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
+impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -190,7 +170,7 @@ impl<'de> DeserializeSeed<'de> for Object<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Object<'_> {
+impl<'de> Visitor<'de> for Object<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,10 +178,10 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let parts = self.parts;
+        let places = self.places;
         while let Some(name) = map.next_key_seed(Name)? {
             match self.members.0.iter().find(|(known, _)| **known == *name) {
-                Some((_, way)) => map.next_value_seed(Member { way, parts: &mut *parts })?,
+                Some((_, way)) => map.next_value_seed(Member { way, places: &mut *places })?,
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -237,20 +217,22 @@ impl<'de> Visitor<'de> for Name {
 }
 
 /// A value that is part of the key or leads to parts. What has another shape is passed over: the API will say so.
-struct Member<'n> {
+struct Member<'n, 'de> {
     way: &'n Way,
-    parts: &'n mut Parts,
+    places: &'n mut [Option<Cow<'de, str>>],
 }
 
-impl Member<'_> {
-    fn scalar(self, text: &str) {
-        if let Way::Part(part) = self.way {
-            self.parts.set(*part, text);
+impl<'de> Member<'_, 'de> {
+    /// Keeps a single value, or that there is none.
+    fn keep(self, value: Option<Cow<'de, str>>) {
+        match self.way {
+            Way::Place(place) => self.places[*place] = value,
+            Way::Within(members) => members.forget(self.places),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Member<'_> {
+impl<'de> DeserializeSeed<'de> for Member<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -258,51 +240,64 @@ impl<'de> DeserializeSeed<'de> for Member<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
+impl<'de> Visitor<'de> for Member<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.keep(Some(Cow::Borrowed(text)));
+        Ok(())
+    }
+
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.scalar(text);
+        self.keep(Some(Cow::Owned(text.to_owned())));
         Ok(())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.scalar(&number.to_string());
+        self.keep(Some(Cow::Owned(number.to_string())));
         Ok(())
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.scalar(&number.to_string());
+        self.keep(Some(Cow::Owned(number.to_string())));
         Ok(())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.scalar(&number.to_string());
+        self.keep(decimal(number).map(Cow::Owned));
         Ok(())
     }
 
     fn visit_bool<E>(self, truth: bool) -> Result<(), E> {
-        self.scalar(&truth.to_string());
+        self.keep(Some(Cow::Borrowed(if truth { "true" } else { "false" })));
         Ok(())
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
+        self.keep(None);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.keep(None);
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         match self.way {
-            Way::Within(members) => Object { members, parts: self.parts }.visit_map(map),
-            Way::Part(_) => IgnoredAny.visit_map(map).map(|_| ()).map_err(A::Error::custom),
+            Way::Within(members) => {
+                members.forget(self.places);
+                Object { members, places: self.places }.visit_map(map)
+            }
+            Way::Place(place) => {
+                self.places[*place] = None;
+                IgnoredAny.visit_map(map).map(|_| ()).map_err(A::Error::custom)
+            }
         }
     }
 }
@@ -345,8 +340,8 @@ mod tests {
         Natural::of(model.get(&Resource::new("ed-fi", "terms")).unwrap()).unwrap()
     }
 
-    fn key(payload: &str) -> NaturalKey {
-        natural().key(payload).unwrap().unwrap()
+    fn key(payload: &str) -> Keys {
+        natural().keys(payload).unwrap().unwrap()
     }
 
     #[test]
@@ -368,21 +363,21 @@ mod tests {
             r#"{"termName":"Fall","schoolReference":[1]}"#,
             r#"{"termName":{"a":1},"schoolReference":{"schoolId":1}}"#,
         ] {
-            assert_eq!(natural().key(payload).unwrap(), None, "{payload}");
+            assert_eq!(natural().keys(payload).unwrap(), None, "{payload}");
         }
     }
 
     #[test]
     fn what_is_no_json_object_is_an_error() {
         for payload in ["[]", "{", r#"{"termName":"Fall"} {}"#, r#"{"schoolReference":{"schoolId":1}"#] {
-            assert!(natural().key(payload).is_err(), "{payload}");
+            assert!(natural().keys(payload).is_err(), "{payload}");
         }
     }
 
     #[test]
     fn references_to_the_same_resource_have_the_key_of_what_they_refer_to() {
-        let fall = key(r#"{"termName":"Fall","schoolReference":{"schoolId":1}}"#);
-        let spring = key(r#"{"termName":"Spring","schoolReference":{"schoolId":1}}"#);
+        let fall = key(r#"{"termName":"Fall","schoolReference":{"schoolId":1}}"#).loose;
+        let spring = key(r#"{"termName":"Spring","schoolReference":{"schoolId":1}}"#).loose;
         let payload = br#"{"termName":"x","schoolReference":{"schoolId":1},
             "parentTermReference":{"schoolId":1,"termName":"Fall"},
             "others":[{"otherTermReference":{"termName":"Spring","schoolId":"1"}},{"otherTermReference":{"schoolId":1}}]}"#;

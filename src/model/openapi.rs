@@ -21,6 +21,10 @@ pub const SERVER_MADE: [&str; 4] = ["id", "_etag", "_lastModifiedDate", "link"];
 /// What of a document is read. Descriptions, answers and the rest, which a tree of JSON values would keep, are passed over.
 #[derive(Deserialize)]
 pub struct Document {
+    #[serde(default, deserialize_with = "lenient")]
+    openapi: Option<Box<str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    swagger: Option<Box<str>>,
     /// Of Swagger 2.0.
     definitions: Option<Named<What>>,
     /// Of OpenAPI 3.
@@ -140,26 +144,29 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
-/// Adds what `document` says to `source`. An error if it has no resource that can be posted to.
+/// Adds what `document` says to `source`. One that tells its version may have no resource that can be posted to: an API without descriptors
+/// has such a document of descriptors. Of any other that is an error.
 pub fn read(document: &Document, source: &mut Source) -> Result<()> {
     let schemas = document.definitions.as_ref().or(document.components.schemas.as_ref());
-    let (Some(Named(schemas)), Some(Named(paths))) = (schemas, &document.paths) else {
+    let is_openapi = document.openapi.is_some() || document.swagger.is_some();
+    let is_whole = schemas.is_some() && document.paths.is_some();
+    if !is_openapi && !is_whole {
         return Err(Error::api("not an OpenAPI document: it has no paths or no schemas"));
-    };
-    for (name, schema) in schemas {
+    }
+    for (name, schema) in schemas.iter().flat_map(|Named(schemas)| schemas) {
         read_schema(name, schema, source);
     }
     let before = source.endpoints.len();
-    for (path, item) in paths {
+    for (path, item) in document.paths.iter().flat_map(|Named(paths)| paths) {
         let (Some(resource), Some(post)) = (Resource::from_path(path), &item.post) else { continue };
-        let body = body_schema(post)
-            .ok_or_else(|| Error::api(format!("the OpenAPI document does not say what is posted to {resource}")))?;
+        // Without a name the resource alone is left out when names are resolved.
+        let body = body_schema(post).unwrap_or_default();
         if let Some(members) = source.schemas.get_mut(&body) {
             members.retain(|member| !is_server_made(&resource, &member.name));
         }
         source.endpoints.push(Endpoint { parameters: parameters(&item.get), resource, body });
     }
-    if source.endpoints.len() == before {
+    if source.endpoints.len() == before && !is_openapi {
         return Err(Error::api("the OpenAPI document has no resource that can be posted to"));
     }
     Ok(())
@@ -233,7 +240,8 @@ fn form(unnamed: &str, what: &What, source: &mut Source) -> Form {
             pattern: what.pattern.as_deref().map(Into::into),
         },
         (Some("integer"), format) => Kind::Integer {
-            bits: if format == Some("int64") { 64 } else { 32 },
+            // Only what the document says is 32 bits wide is.
+            bits: if format == Some("int32") { 32 } else { 64 },
             minimum: whole(&what.minimum),
             maximum: whole(&what.maximum),
         },

@@ -15,6 +15,8 @@ pub struct Schema {
     pub name: Arc<str>,
     /// In the document's order.
     pub properties: Vec<Property>,
+    /// Whether the document does not list its properties, so that it may hold any.
+    pub is_open: bool,
 }
 
 /// A property of an object.
@@ -111,9 +113,7 @@ impl Schema {
 
     /// What Ed-Fi calls the thing described, such as `GradingPeriod`, also for a reference to it.
     pub fn entity(&self) -> String {
-        let name = without_reference(&self.name);
-        let name = name.split_once('_').map_or(name, |(_, name)| name);
-        capitalised(name)
+        entity(&self.name)
     }
 }
 
@@ -129,13 +129,19 @@ impl Kind {
     }
 }
 
+/// What Ed-Fi calls the thing that a schema of this name describes.
+pub fn entity(schema: &str) -> String {
+    let name = without_reference(schema);
+    capitalised(name.split_once('_').map_or(name, |(_, name)| name))
+}
+
 /// `edFi_school` for `edFi_schoolReference`, `EdFi_School` for the Data Management Service's `EdFi_School_Reference`.
-pub(super) fn without_reference(schema: &str) -> &str {
+pub fn without_reference(schema: &str) -> &str {
     schema.strip_suffix("Reference").map_or(schema, |name| name.trim_end_matches('_'))
 }
 
 /// With a capital first letter.
-pub(super) fn capitalised(name: &str) -> String {
+pub fn capitalised(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
@@ -152,7 +158,7 @@ mod tests {
             ("EdFi_School_Reference", "School"),
             ("credential", "Credential"),
         ] {
-            assert_eq!(Schema { name: schema.into(), properties: vec![] }.entity(), entity, "{schema}");
+            assert_eq!(Schema { name: schema.into(), properties: vec![], is_open: false }.entity(), entity, "{schema}");
         }
     }
 }

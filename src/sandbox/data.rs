@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use fxhash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
@@ -16,8 +16,9 @@ use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
 use super::store::{Deleted, Demand, Store, identify};
-use crate::check::{Checkers, Key, Notes, Rule};
+use crate::check::{Checkers, Notes};
 use crate::clock::unix_now;
+use crate::edfi::key::{StrictKey, text};
 use crate::model::openapi::SERVER_MADE;
 use crate::model::{Model, Values, values};
 use crate::resource::Resource;
@@ -34,6 +35,9 @@ pub struct Data {
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
+    /// The positions of the definitions of education organizations, and who posts one at present.
+    organizations: Vec<usize>,
+    posting_organizations: Mutex<()>,
     /// For each descriptor the namespaces of which one was posted.
     namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
@@ -74,6 +78,12 @@ impl Data {
             forbidden: positions.filter(|(_, d)| is_forbidden(&d.resource)).map(|(position, _)| position).collect(),
             store: Store::new(paths.len()),
             paths,
+            organizations: (0..)
+                .zip(model.definitions())
+                .filter(|(_, d)| d.is_organization)
+                .map(|(at, _)| at)
+                .collect(),
+            posting_organizations: Mutex::default(),
             checkers: Checkers::new(model.definitions()),
             model,
             namespaces: RwLock::default(),
@@ -91,7 +101,7 @@ impl Data {
         for descriptor in values.descriptors() {
             let Some(&position) = self.routes.get(&*descriptor.to_string()) else { continue };
             for (namespace, code) in values.of(descriptor).map(values::split) {
-                let id = identify(descriptor, Key::of_descriptor(namespace, code));
+                let id = identify(descriptor, StrictKey::of_descriptor(namespace, code));
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
                 let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
@@ -113,7 +123,7 @@ impl Data {
             let resource = &self.model.definitions()[position].resource;
             let key = self.checkers.get(resource).and_then(|checker| checker.key(|_| Some(year.to_string())));
             // It demands nothing, so it cannot fail.
-            let id = key.map(|key| identify(resource, key));
+            let id = key.map(|key| identify(resource, key.strict));
             id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now()));
         }
     }
@@ -184,18 +194,18 @@ impl Data {
             return Err(Problem::IdGiven);
         }
         let resource = &self.model.definitions()[position].resource;
-        let mut notes = Notes::default();
+        // What it does not know, a real API drops.
+        let mut notes = Notes::without_unknown();
         let checker = self.checkers.get(resource).ok_or(Problem::NotFound)?;
         checker.check(body, &mut notes);
-        // What it does not know, a real API drops.
-        notes.faults.retain(|fault| fault.rule != Rule::Unknown);
         if !notes.faults.is_empty() {
             return Err(Problem::Invalid(notes.faults.into_iter().map(|fault| (fault.path, fault.message)).collect()));
         }
         let no_key = || Problem::Invalid(vec![("$".into(), "the documents do not tell its natural key".into())]);
-        let key = notes.key.ok_or_else(no_key)?;
+        let key = notes.key.ok_or_else(no_key)?.strict;
         let id = identify(resource, key);
         let demands = self.demands(&notes);
+        let _organizations = self.unique_organization(position, key)?;
         let upserted = self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now());
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
         if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
@@ -204,6 +214,22 @@ impl Data {
         let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
         Ok(Answer { location, etag: Some(upserted.version), ..Answer::empty(status) })
+    }
+
+    /// Education organizations of all kinds share one space of ids. What is returned keeps others from taking the id meanwhile.
+    fn unique_organization(&self, position: usize, key: StrictKey) -> Result<Option<MutexGuard<'_, ()>>, Problem> {
+        if !self.organizations.contains(&position) {
+            return Ok(None);
+        }
+        let guard = lock::hold(&self.posting_organizations);
+        let others = self.organizations.iter().filter(|&&other| other != position);
+        for &other in others {
+            let definition = &self.model.definitions()[other];
+            if self.store.get(other, identify(&definition.resource, key)).is_some() {
+                return Err(Problem::NotUnique(definition.body.entity()));
+            }
+        }
+        Ok(Some(guard))
     }
 
     /// What has to be there: first each reference, then each descriptor. A descriptor that is not there is an error only if
@@ -215,7 +241,7 @@ impl Data {
         });
         let descriptors = notes.descriptors.iter().map(|mention| {
             let (namespace, code_value) = notes.value(mention);
-            let id = identify(mention.resource, Key::of_descriptor(namespace, code_value));
+            let id = identify(mention.resource, StrictKey::of_descriptor(namespace, code_value));
             let namespaces = lock::read(&self.namespaces);
             let required = namespaces.get(mention.resource).is_some_and(|posted| posted.contains(namespace));
             Demand { candidates: vec![id], required }
@@ -275,7 +301,7 @@ impl Data {
         }
         let checker = self.checkers.get(&definition.resource);
         let candidates = match checker.and_then(|checker| checker.key(asked)) {
-            Some(key) => vec![identify(&definition.resource, key)],
+            Some(key) => vec![identify(&definition.resource, key.strict)],
             None => self.store.ids(position, arrivals.clone()),
         };
         let matches = |candidate: &u128| {
@@ -286,7 +312,11 @@ impl Data {
                 && least.is_none_or(|least| stored.version >= least)
                 && most.is_none_or(|most| stored.version <= most)
                 && filters.iter().all(|(parameter, value)| {
-                    parameter.values(&payload).next().is_some_and(|(_, held)| text(held) == *value)
+                    parameter
+                        .values(&payload)
+                        .next()
+                        .and_then(|(_, held)| text(held))
+                        .is_some_and(|held| held == *value)
                 })
         };
         candidates.into_iter().filter(matches).collect()
@@ -303,14 +333,6 @@ fn unresolved(notes: &Notes<'_>, missing: usize) -> Problem {
     let name = namespace.rsplit('/').next().unwrap_or_default();
     let message = format!("{name} value '{namespace}#{code_value}' does not exist.");
     Problem::Invalid(vec![(notes.path(mention.place), message)])
-}
-
-/// A value of a key as text.
-fn text(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => text.into(),
-        other => other.to_string().into(),
-    }
 }
 
 /// The payload without what the server puts there by itself.

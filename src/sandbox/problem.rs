@@ -30,6 +30,8 @@ pub enum Problem {
     Paging(&'static str),
     /// A reference to an item that does not exist (409), by the name of its entity.
     Unresolved(String),
+    /// Another education organization, of this entity, has the same id (409).
+    NotUnique(String),
     /// The item cannot be deleted because one of this entity refers to it (409).
     Referenced(String),
     /// Too much at a time (429).
@@ -119,6 +121,12 @@ impl Problem {
                 let detail = format!("The referenced '{entity}' item does not exist.");
                 return (409, "data-conflict:unresolved-reference", "Unresolved Reference", detail);
             }
+            Problem::NotUnique(_) => (
+                409,
+                "data-conflict:non-unique-identity",
+                "Identifying Values Are Not Unique",
+                "Another item has the same identifying values.",
+            ),
             Problem::Referenced(entity) => {
                 let detail = format!("The item cannot be deleted because an existing '{entity}' item refers to it.");
                 return (409, "data-conflict:dependent-item-exists", "Dependent Item Exists", detail);
@@ -147,6 +155,9 @@ impl Problem {
             }
             Problem::MethodNotAllowed => Some("The method is not supported at this address.".to_owned()),
             Problem::NotAnObject(why) => Some(why.clone()),
+            Problem::NotUnique(entity) => {
+                Some(format!("A {entity} has this id; education organizations share their ids."))
+            }
             Problem::IdGiven => Some("The client cannot assign an 'id'; leave it out of the request body.".to_owned()),
             _ => None,
         }

@@ -13,6 +13,7 @@ pub fn document(title: &str, server: &str, definitions: &[&Definition], cursor: 
     let mut paths = Map::new();
     for definition in definitions {
         schemas.extend(definition.schemas());
+        schemas.extend(definition.own_reference.iter().map(|schema| (&*schema.name, &**schema)));
         paths.insert(format!("/{}", definition.resource), collection(definition, cursor));
         if cursor {
             let number = json!([{"name": "number", "in": "query", "schema": {"type": "integer"}}]);
@@ -97,7 +98,7 @@ fn body(definition: &Definition) -> Value {
 
 fn object(schema: &Schema) -> Value {
     let mut properties = Map::new();
-    for property in &schema.properties {
+    for property in schema.properties.iter().filter(|_| !schema.is_open) {
         let mut written = kind(&property.kind);
         if property.nullable {
             written["x-nullable"] = true.into();

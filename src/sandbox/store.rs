@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fxhash::FxHashMap;
 
 use super::lock::hold;
-use crate::check::Key;
+use crate::edfi::key::StrictKey;
 use crate::resource::Resource;
 
 const SHARDS: usize = 64;
@@ -80,9 +80,9 @@ pub enum Deleted {
 }
 
 /// The id of the item of `resource` with this natural key.
-pub fn identify(resource: &Resource, key: Key) -> u128 {
+pub fn identify(resource: &Resource, key: StrictKey) -> u128 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&key.0.to_be_bytes());
+    hasher.update(&key.0);
     hasher.update(resource.namespace().as_bytes()).update(b"/").update(resource.name().as_bytes());
     let mut id = [0; 16];
     hasher.finalize_xof().fill(&mut id);
@@ -267,8 +267,9 @@ mod tests {
     #[test]
     fn ids_tell_resources_and_keys_apart() {
         let (schools, weeks) = (Resource::new("ed-fi", "schools"), Resource::new("ed-fi", "weeks"));
-        let ids = [identify(&schools, Key(1)), identify(&schools, Key(2)), identify(&weeks, Key(1))];
+        let [one, two] = [1, 2].map(|first| StrictKey([first; 12]));
+        let ids = [identify(&schools, one), identify(&schools, two), identify(&weeks, one)];
         assert!(ids[0] != ids[1] && ids[0] != ids[2]);
-        assert_eq!(identify(&schools, Key(1)), ids[0]);
+        assert_eq!(identify(&schools, one), ids[0]);
     }
 }

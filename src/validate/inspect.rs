@@ -9,8 +9,9 @@ use fxhash::{FxHashMap, FxHasher};
 
 use super::descriptors::Known;
 use super::findings::{Beside, Counts, Finding, Met, Severity};
-use crate::check::{Checker, Fault, Key, Method, Notes, Refers, Rule};
+use crate::check::{Checker, Fault, Method, Notes, Refers, Rule};
 use crate::config::validate::{Unknown, Validate};
+use crate::edfi::key::{Keys, StrictKey};
 use crate::resource::Resource;
 use crate::sift;
 use crate::source::{Block, Piece};
@@ -50,7 +51,7 @@ pub struct Keyed {
     /// Where it stands.
     pub line: u64,
     /// Its key.
-    pub key: Key,
+    pub key: Keys,
     /// A hash of its text.
     pub hash: u64,
 }
@@ -66,7 +67,7 @@ pub struct Mention<'a> {
     /// Of which resources.
     pub to: &'a Refers,
     /// Of what.
-    pub key: Key,
+    pub key: StrictKey,
 }
 
 impl<'a> Inspector<'a> {
@@ -96,9 +97,10 @@ impl<'a> Inspector<'a> {
     fn lines(&self, block: Block) -> Inspected<'a> {
         let mut inspected = Inspected::new(block.resource, block.file.clone());
         inspected.bytes = block.bytes.len() as u64;
+        let ignores_unknown = self.rules.unknown_properties == Unknown::Ignore || !self.does(Rule::Unknown.method());
         let mut reader = Reader {
             inspector: self,
-            notes: Notes::default(),
+            notes: if ignores_unknown { Notes::without_unknown() } else { Notes::default() },
             values: Verdicts::default(),
             paths: FxHashMap::default(),
         };

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::findings::{Beside, Finding, Met, Severity};
 use super::inspect::Mention;
-use super::keys::Keys;
-use crate::check::{Key, Method, Refers};
+use super::keys::Given;
+use crate::check::{Method, Refers};
 use crate::config;
+use crate::edfi::key::StrictKey;
 use crate::selector::Bare;
 
 /// What is referred to and was not found so far.
@@ -22,7 +23,7 @@ pub struct References<'a> {
     rules: &'a config::validate::References,
     /// By the address of what a reference refers to, which is one for all references of a schema.
     aims: FxHashMap<usize, Aim>,
-    numbers: FxHashMap<(usize, Key), usize>,
+    numbers: FxHashMap<(usize, StrictKey), usize>,
     open: Vec<Open<'a>>,
     sites: Sites,
 }
@@ -39,7 +40,7 @@ pub struct Open<'a> {
     /// Of which resources.
     pub to: &'a Refers,
     /// What.
-    pub key: Key,
+    pub key: StrictKey,
     /// The same as text, in the order of [`Refers::members`], as a payload writes it.
     pub values: Vec<String>,
     /// What is known of it.
@@ -81,7 +82,7 @@ impl<'a> References<'a> {
     }
 
     /// Takes note of a mention in a payload of that job, of which `text` is the block.
-    pub fn mentioned(&mut self, mention: Mention<'a>, job: usize, file: &Arc<Path>, text: &[u8], keys: &Keys) {
+    pub fn mentioned(&mut self, mention: Mention<'a>, job: usize, file: &Arc<Path>, text: &[u8], keys: &Given) {
         let Mention { line, payload, path, to, key } = mention;
         // A name without a namespace means the resources of that name in all of them: what refers to one is told from its schema.
         let aim = self.aims.entry(address(to)).or_insert_with(|| Aim {
@@ -102,7 +103,7 @@ impl<'a> References<'a> {
     }
 
     /// What the load itself does not have, now that all of it was read.
-    pub fn not_here(&mut self, keys: &Keys) -> &mut Vec<Open<'a>> {
+    pub fn not_here(&mut self, keys: &Given) -> &mut Vec<Open<'a>> {
         let aims = &self.aims;
         self.open.retain(|open| !aims[&address(open.to)].jobs.iter().any(|&job| keys.has(job, open.key)));
         &mut self.open

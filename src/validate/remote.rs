@@ -9,8 +9,9 @@ use super::references::{Fate, Open};
 use crate::api::paging::{LARGEST, Page};
 use crate::api::transport::http::Uri;
 use crate::api::{Api, reply, urls};
-use crate::check::{Checker, Checkers, Key, Notes};
+use crate::check::{Checker, Checkers, Notes};
 use crate::config::Level;
+use crate::edfi::key::StrictKey;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
@@ -103,7 +104,7 @@ impl Remote<'_> {
             };
             let pages = total.map(|total| total.div_ceil(LARGEST)).filter(|&pages| pages < wanted.len() as u64);
             if let (Some(total), Some(pages)) = (total, pages) {
-                let keys: FxHashSet<Key> = wanted.iter().map(|&number| open[number].key).collect();
+                let keys: FxHashSet<StrictKey> = wanted.iter().map(|&number| open[number].key).collect();
                 let found = match self.walk(&target, total, &keys)? {
                     Ok(found) => found,
                     Err(reason) => return Ok(Err(reason)),
@@ -125,14 +126,14 @@ impl Remote<'_> {
     }
 
     /// Those of the keys that records of a resource have.
-    fn walk(&self, target: &Target, total: u64, keys: &FxHashSet<Key>) -> Result<Got<FxHashSet<Key>>> {
+    fn walk(&self, target: &Target, total: u64, keys: &FxHashSet<StrictKey>) -> Result<Got<FxHashSet<StrictKey>>> {
         let stretches = match target.pages.stretches(Some(total), None, self.pool.current_num_threads())? {
             Ok(stretches) => stretches,
             Err(reason) => return Ok(Err(reason)),
         };
         let walk = |stretch| {
             let (mut found, mut read) = (FxHashSet::default(), 0);
-            let mut notes = Notes::default();
+            let mut notes = Notes::without_unknown();
             let walked = target.pages.walk(stretch, |body| {
                 let records: Vec<Value> = match reply::json(body) {
                     Ok(records) => records,
@@ -140,7 +141,7 @@ impl Remote<'_> {
                 };
                 for record in &records {
                     target.checker.check(record.to_string().as_bytes(), &mut notes);
-                    found.extend(notes.key.filter(|key| keys.contains(key)));
+                    found.extend(notes.key.map(|key| key.strict).filter(|key| keys.contains(key)));
                 }
                 let ids = records.iter().filter_map(|record| record["id"].as_str());
                 let page = Page::new(body, records.len() as u64, ids.map(|id| Page::hash(id.as_bytes())));

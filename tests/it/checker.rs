@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use lightbeam::check::{Checkers, Key, Method, Notes, Rule};
+use lightbeam::check::{Checkers, Method, Notes, Rule};
+use lightbeam::edfi::key::StrictKey;
 use lightbeam::model::{Kind, Model, Schema};
 use lightbeam::resource::Resource;
 use serde_json::{Map, Value, json};
@@ -297,8 +298,8 @@ fn in_the_district_everything_wrong_on_purpose_is_found_and_nothing_else() {
     let checkers = Checkers::new(model.definitions());
     let mut notes = Notes::default();
     let mut faults: BTreeMap<At, String> = BTreeMap::new();
-    let mut keys: BTreeMap<Resource, BTreeMap<Key, At>> = BTreeMap::new();
-    let mut references: Vec<(At, String, Vec<Resource>, Key)> = Vec::new();
+    let mut keys: BTreeMap<Resource, BTreeMap<StrictKey, At>> = BTreeMap::new();
+    let mut references: Vec<(At, String, Vec<Resource>, StrictKey)> = Vec::new();
     let mut repeated = BTreeMap::new();
     for (file, lines) in district::files() {
         let stem = file.split(['.', '/']).next().unwrap();
@@ -316,7 +317,7 @@ fn in_the_district_everything_wrong_on_purpose_is_found_and_nothing_else() {
                 let entity = reference.to.entity.clone();
                 references.push((at.clone(), entity, reference.to.targets.clone(), reference.key));
             }
-            if keys.entry(resource.clone()).or_default().insert(notes.key.unwrap(), at).is_some() {
+            if keys.entry(resource.clone()).or_default().insert(notes.key.unwrap().strict, at).is_some() {
                 *repeated.entry(file.clone()).or_insert(0) += 1;
             }
         }
