@@ -219,3 +219,79 @@ fn objects_within_objects_have_a_limit() {
     let error = nested(100_000).unwrap_err().to_string();
     assert!(error.contains("nested too deeply"), "{error}");
 }
+
+/// A resource of this schema with one property, among these descriptors.
+fn kind(schema: &str, property: Value, name: &str, descriptors: &[(&str, &str)]) -> Kind {
+    let post =
+        |body: &str| json!({"parameters": [{"in": "body", "schema": {"$ref": format!("#/definitions/{body}")}}]});
+    let mut document = json!({
+        "definitions": {(schema): {"properties": {(name): property}}},
+        "paths": {"/ed-fi/visits": {"post": post(schema)}}
+    });
+    for (resource, body) in descriptors {
+        document["definitions"][body] = json!({"properties": {"namespace": {"type": "string"}}});
+        document["paths"][resource] = json!({"post": post(body)});
+    }
+    let model = Model::from_openapi([&document]).unwrap();
+    model.get(&Resource::new("ed-fi", "visits")).unwrap().body.properties[0].kind.clone()
+}
+
+#[test]
+fn a_descriptor_is_found_whatever_the_case_of_its_name_and_never_in_an_extension_of_the_core_model() {
+    let term = json!({"type": "string", "maxLength": 306});
+    let ratings = [
+        ("/tpdm/rubricRatingLevelDescriptors", "tpdm_rubricRatingLevelDescriptor"),
+        ("/ed-fi/ratingLevelDescriptors", "edFi_ratingLevelDescriptor"),
+    ];
+    let found = |schema: &str, name: &str, known: &[(&str, &str)]| match kind(schema, term.clone(), name, known) {
+        Kind::Descriptor(resource) => resource.map(|resource| resource.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let rating = "evaluationRubricRatingLevelDescriptor";
+    let is = |name: &str| Some(name.to_string());
+    assert_eq!(found("edFi_evaluationRubricDimension", rating, &ratings), is("ed-fi/ratingLevelDescriptors"));
+    assert_eq!(found("EdFi_EvaluationRubricDimension", rating, &ratings), is("ed-fi/ratingLevelDescriptors"));
+    assert_eq!(found("tpdm_rubricDimension", rating, &ratings), is("tpdm/rubricRatingLevelDescriptors"));
+    let services = [("/ed-fi/cteProgramServiceDescriptors", "EdFi_CTEProgramServiceDescriptor")];
+    assert_eq!(found("EdFi_Visit", "cteProgramServiceDescriptor", &services), is("ed-fi/cteProgramServiceDescriptors"));
+    let both = [("/tpdm/levelDescriptors", "tpdm_levelDescriptor"), ("/tx/levelDescriptors", "TX_LevelDescriptor")];
+    assert_eq!(
+        found("TX_Visit", "levelDescriptor", &both),
+        is("tx/levelDescriptors"),
+        "the own namespace's comes first"
+    );
+}
+
+#[test]
+fn only_an_integer_that_the_document_calls_one_of_32_bits_is() {
+    for (format, bits) in [(json!("int32"), 32), (json!("int64"), 64), (Value::Null, 64), (json!("other"), 64)] {
+        let integer = kind("edFi_visit", json!({"type": "integer", "format": format}), "total", &[]);
+        assert_eq!(integer, Kind::Integer { bits, minimum: None, maximum: None });
+    }
+}
+
+#[test]
+fn in_no_genuine_document_a_rating_of_these_resources_is_of_an_extension() {
+    for set in ["ds-5.0", "dms-2025-07"] {
+        let files = ["resources", "descriptors"].map(|part| format!("{set}/{part}.openapi3.json"));
+        let Some(model) = genuine(&files.each_ref().map(String::as_str)) else { return };
+        for name in ["evaluationRubricDimensions", "studentProgramEvaluations"] {
+            let definition = model.get(&Resource::new("ed-fi", name)).unwrap();
+            let schemas = definition.schemas();
+            let ratings = schemas.values().flat_map(|schema| &schema.properties);
+            let ratings: Vec<_> = ratings.filter(|property| property.name.ends_with("RatingLevelDescriptor")).collect();
+            assert!(!ratings.is_empty());
+            for rating in ratings {
+                let level = Resource::new("ed-fi", "ratingLevelDescriptors");
+                assert_eq!(rating.kind, Kind::Descriptor(Some(level)), "{set} {}", rating.name);
+            }
+        }
+        for definition in model.definitions() {
+            for schema in definition.schemas().into_values() {
+                for property in &schema.properties {
+                    assert_ne!(property.kind, Kind::Descriptor(None), "{set} {} {}", schema.name, property.name);
+                }
+            }
+        }
+    }
+}
