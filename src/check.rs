@@ -21,6 +21,7 @@
 
 mod compile;
 mod formats;
+mod names;
 mod notes;
 mod spot;
 mod walk;

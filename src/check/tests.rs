@@ -216,6 +216,43 @@ fn an_unknown_property_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn unknown_properties_can_be_passed_over_and_what_is_said_of_them_is_remembered_within_bounds() {
+    let checkers = checkers();
+    let weeks = checkers.get(&resource("weeks")).unwrap();
+    let unknown = WEEK.replacen('{', r#"{"BeginDate": 1, "#, 1);
+    let mut notes = Notes::without_unknown();
+    weeks.check(unknown.as_bytes(), &mut notes);
+    assert_eq!(told(&notes), [""; 0]);
+    let mut notes = Notes::default();
+    for number in 0..1_000 {
+        let text = WEEK.replacen('{', &format!(r#"{{"BeginDate": 1, "begin{number}": 1, "#), 1);
+        weeks.check(text.as_bytes(), &mut notes);
+        assert_eq!(notes.faults[0].message, "BeginDate is unknown, the API drops it; did you mean beginDate?");
+        assert!(notes.faults[1].message.starts_with(&format!("begin{number} is unknown")));
+    }
+    assert_eq!(notes.hints.values().map(|hints| hints.len()).sum::<usize>(), 256);
+}
+
+#[test]
+fn text_that_must_not_begin_or_end_with_a_blank_is_checked_and_a_pattern_that_is_not_understood_is_told() {
+    let text = TEXT.replace(r"~^[A-Z]\d$", r"~^(?!\s).*(?<!\s)$").replace("names []string", "names []string ~^(?=a)b$");
+    let model = Model::compile(&compact::read(&text).unwrap().0).unwrap();
+    let checkers = Checkers::new(model.definitions());
+    let weeks = checkers.get(&resource("weeks")).unwrap();
+    assert_eq!(
+        weeks.unchecked(),
+        ["the pattern ^(?=a)b$ of names in weeks cannot be checked, because it is not understood"]
+    );
+    let mut notes = Notes::default();
+    for (code, is_right) in
+        [("a b", true), ("", true), (" a", false), ("a ", false), ("a\\t", false), ("\u{a0}a", false), ("a\\nb", false)]
+    {
+        weeks.check(WEEK.replacen('{', &format!(r#"{{"code": "{code}", "#), 1).as_bytes(), &mut notes);
+        assert_eq!(notes.faults.is_empty(), is_right, "{code:?} {:?}", notes.faults);
+    }
+}
+
+#[test]
 fn a_property_that_is_given_twice_is_a_fault() {
     let twice = WEEK.replacen('{', r#"{"weekIdentifier": null, "#, 1);
     assert_eq!(noted("weeks", &twice, told), ["$.weekIdentifier weekIdentifier is given twice"]);

@@ -8,12 +8,11 @@ use std::ops::Range;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::compile::{At, Checker, Form, Object, Refers};
+use super::names::{Found, Name};
 use super::notes::{Fault, InList, Notes, Place, Reference, Rule, Slot, Step};
-use super::spot::{SHOWN, Spot};
+use super::spot::Spot;
 use crate::edfi::key::{StrictKey, decimal, encode_within};
-use crate::model::openapi::SERVER_MADE;
-use crate::nearest::nearest;
-use crate::text::{invisible, shortened};
+use crate::text::invisible;
 
 /// See [`Checker::check`].
 pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<'c>) {
@@ -269,81 +268,6 @@ fn identity(notes: &mut Notes<'_>, object: &Object, base: usize) -> Option<Range
 /// Marks that tell a part of an identity that is given from one that is not.
 const GIVEN: u8 = 1;
 const ABSENT: u8 = 0;
-
-/// A property's name about to be read.
-struct Name<'n, 'c> {
-    notes: &'n mut Notes<'c>,
-    object: &'c Object,
-    place: Place,
-    /// The member that comes if the payload is ordered as the schema is.
-    expected: usize,
-}
-
-enum Found {
-    Member(usize),
-    /// The `id` of the whole payload.
-    Id,
-    /// The API does not take it.
-    Dropped,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
-    type Value = Found;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_, '_> {
-    type Value = Found;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Found, E> {
-        let Name { notes, object, place, expected } = self;
-        let as_expected = object.members.get(expected).is_some_and(|member| *member.name == *name);
-        let at = if as_expected { Some(expected) } else { object.by_name.get(name).copied() };
-        Ok(match at {
-            Some(at) => Found::Member(at),
-            None if place == Place::default() && name == "id" => Found::Id,
-            None if is_server_made(name, place) => Found::Dropped,
-            None if notes.ignores_unknown || object.is_open => Found::Dropped,
-            None => {
-                let message = unknown(notes, object, name);
-                let path = notes.path(place) + "." + &shortened(name, SHOWN);
-                notes.faults.push(Fault { rule: Rule::Unknown, path, message });
-                Found::Dropped
-            }
-        })
-    }
-}
-
-/// As many unknown properties of an object are remembered, so that memory stays bounded where every name differs.
-const REMEMBERED: usize = 256;
-
-/// What to say of an unknown property. To look for the nearest known one takes long, so that it is done once for each object and name.
-fn unknown(notes: &mut Notes<'_>, object: &Object, name: &str) -> String {
-    let hints = notes.hints.entry(std::ptr::from_ref(object) as usize).or_default();
-    if let Some(message) = hints.get(name) {
-        return message.to_string();
-    }
-    let near = nearest(name, object.members.iter().map(|member| &*member.name));
-    let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-    let message = format!("{} is unknown, the API drops it{near}", shortened(name, SHOWN));
-    if hints.len() < REMEMBERED {
-        hints.insert(name.into(), message.as_str().into());
-    }
-    message
-}
-
-/// Whether the server puts it there, so that it comes with items that were read from it.
-fn is_server_made(name: &str, place: Place) -> bool {
-    let anywhere = name != "id" && SERVER_MADE.contains(&name);
-    anywhere || place == Place::default() && name.ends_with("DescriptorId")
-}
 
 impl<'de> DeserializeSeed<'de> for Spot<'_, '_> {
     type Value = Slot;

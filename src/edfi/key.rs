@@ -26,6 +26,7 @@ mod derive;
 mod encode;
 mod lists;
 mod path;
+mod places;
 mod read;
 
 use std::sync::Arc;
