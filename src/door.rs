@@ -44,7 +44,7 @@ mod tests {
     use crate::api::reply::Reply;
 
     fn refused(status: u16) -> Settled {
-        Settled::Refused(Refusal { status, problem_type: None, correlation_id: None, messages: vec!["no".into()] })
+        Settled::Refused(Refusal { status, messages: vec!["no".into()], ..Refusal::default() })
     }
 
     #[test]

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn refusal() -> Refusal {
-        Refusal { status: 409, problem_type: None, correlation_id: None, messages: vec!["no such school".into()] }
+        Refusal { status: 409, messages: vec!["no such school".into()], ..Refusal::default() }
     }
 
     fn parked(file: &Path) -> Parked {

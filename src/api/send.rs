@@ -150,6 +150,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::api::refusal::RefusalKind;
     use crate::api::request::{delete, get, post};
     use crate::api::testing::{self, Stage, broken, numbered_tokens, script, stage, status};
     use crate::api::transport::Kind;
@@ -186,13 +187,28 @@ mod tests {
     }
 
     #[test]
-    fn any_2xx_is_accepted_at_once() {
-        for code in [200, 201, 202, 204] {
+    fn a_2xx_of_an_ed_fi_api_is_accepted_at_once() {
+        for code in [200, 201, 204] {
             let stage = host(vec![status(code, "")]);
             let expected = Sent { settled: accepted(code), attempts: 1 };
             assert_eq!(sent(&stage).unwrap(), expected);
             assert_eq!(posts(&stage), ["t1"]);
         }
+    }
+
+    #[test]
+    fn a_2xx_that_shows_that_no_ed_fi_api_gave_it_is_refused_for_every_verb() {
+        let page = || Ok(Reply { status: 200, body: b"<html>Sign in".into(), ..Reply::default() });
+        let stage = host(vec![page(), page(), page(), status(202, ""), status(200, r#"{"error":"no"}"#)]);
+        let (session, url) = (session(), Uri::from_static(STUDENTS));
+        let mut foreign = Vec::new();
+        for request in [post(&url, b"{}", None), get(&url, None, 1_000), delete(&url), post(&url, b"{}", None), delete(&url)] {
+            let Settled::Refused(refusal) = send(&stage.wire, &session, request).unwrap().settled else {
+                panic!("an answer of somebody else is no acceptance")
+            };
+            foreign.push(refusal.kind());
+        }
+        assert_eq!(foreign, [RefusalKind::Site; 5]);
     }
 
     #[test]

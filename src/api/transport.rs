@@ -204,7 +204,6 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
         reply.next_page_token = text(NEXT_PAGE_TOKEN);
     }
     if !reply.accepted() {
-        reply.location = text(header::LOCATION);
         reply.retry_after = text(header::RETRY_AFTER);
     }
     let (kept, whole) = match request.keep {
@@ -214,6 +213,11 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     let mut reader = body.into_reader();
     reader.by_ref().take(kept).read_to_end(&mut reply.body).map_err(|error| broken(error.into()))?;
     let dropped = if whole { 1 } else { DROPPED };
+    // What tells who answered; the usual answer to a payload has no body.
+    if !reply.body.is_empty() || !reply.accepted() {
+        reply.location = text(header::LOCATION);
+        reply.content_type = text(header::CONTENT_TYPE);
+    }
     let more = io::copy(&mut reader.take(dropped), &mut io::sink()).map_err(|error| broken(error.into()))?;
     match whole && more > 0 {
         true => Err(Broken { kind: Kind::TooLong, text: format!("the answer is longer than {kept} bytes") }),

@@ -16,6 +16,7 @@ use super::transport::{Answer, Transport};
 use crate::clock;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::text::shortened;
 
 /// Sleeps, or tells how the program is to end because somebody asked it to.
 pub type Sleep = Box<dyn Fn(Duration) -> Result<(), Exit> + Send + Sync>;
@@ -91,10 +92,18 @@ impl Wire {
     }
 }
 
+/// So much of an answer stands in a line of the log or in an error; results and rejects have all of it.
+const LONGEST_SAID: usize = 500;
+
 /// An answer that was no acceptance, on one line.
 pub fn in_words(answer: &Answer) -> String {
     match answer {
-        Ok(reply) => format!("{}, {}", reply.status, refusal(reply).text()),
+        Ok(reply) => {
+            let refusal = refusal(reply);
+            let text = shortened(&refusal.text(), LONGEST_SAID);
+            // That sentence begins with the status itself.
+            if refusal.foreign { text } else { format!("{}, {text}", reply.status) }
+        }
         Err(broken) => broken.text.clone(),
     }
 }
