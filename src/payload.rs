@@ -79,7 +79,7 @@ impl Payload {
         let offset = self.block.offset + self.range.start as u64;
         let refers_to = natural.map(|natural| natural.of_its_own_resource(self.bytes())).unwrap_or_default();
         let outcome = self.outcome(Verdict::Untried);
-        Parked { offset, length: self.range.len(), refusal: None, refers_to, outcome }
+        Parked { offset, length: self.range.len(), refusal: None, last: false, refers_to, outcome }
     }
 }
 
@@ -90,6 +90,8 @@ pub struct Parked {
     length: usize,
     /// The last answer, if it was sent already.
     refusal: Option<Refusal>,
+    /// Whether the next try is the last.
+    last: bool,
     /// The natural keys of the items of its own resource that it refers to.
     refers_to: Vec<NaturalKey>,
     /// Its place, with no verdict yet.
@@ -115,6 +117,31 @@ impl Parked {
     /// The natural keys of the items of its own resource that it refers to.
     pub fn refers_to(&self) -> &[NaturalKey] {
         &self.refers_to
+    }
+
+    /// The last answer, if it was sent already.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// The same, to be tried just once more.
+    pub fn last(self) -> Parked {
+        Parked { last: true, ..self }
+    }
+
+    /// Whether the next try is the last.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// What it ends as without a final answer, for this reason.
+    pub fn without_answer(self, reason: Reason) -> Outcome {
+        Outcome { verdict: Verdict::Unsent(reason), ..self.outcome }
+    }
+
+    /// The same with what is known of other payloads of its resource.
+    pub fn among(self, others_accepted: bool) -> Parked {
+        Parked { refusal: self.refusal.map(|refusal| Refusal { others_accepted, ..refusal }), ..self }
     }
 
     /// What it ends as when the run stops before it was tried for the last time.

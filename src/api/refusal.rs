@@ -52,11 +52,16 @@ impl Refusal {
     /// What it is about: by the problem's type where there is one (ODS 7.2 and later, DMS), else by the texts of ODS/API 5.3 to 7.1 and
     /// of Meadowlark. The one place that decides it.
     pub fn kind(&self) -> RefusalKind {
+        self.kind_among(self.others_accepted)
+    }
+
+    /// The same; `others_accepted` tells whether the API took other payloads of the resource in this run.
+    pub fn kind_among(&self, others_accepted: bool) -> RefusalKind {
         use RefusalKind::{Caller, Moment, Order, Payload, Resource, Site};
         if self.foreign {
             return Site;
         }
-        let unless_others = |one: RefusalKind| if self.others_accepted { one } else { Resource };
+        let unless_others = |one: RefusalKind| if others_accepted { one } else { Resource };
         match self.status {
             400 if self.is_deadlock() => Moment,
             400 if self.says("reference could not be resolved") || self.says("reference validation failed") => Order,
@@ -89,9 +94,19 @@ impl Refusal {
         self.kind() == RefusalKind::Order
     }
 
+    /// Whether the API failed here as it did there, but for ids, numbers and times of the moment.
+    pub fn is_like(&self, other: &Refusal) -> bool {
+        let words = |refusal: &Refusal| -> Vec<String> {
+            let steady = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
+            refusal.text().split_whitespace().filter(steady).map(String::from).collect()
+        };
+        (self.status, &self.problem_type) == (other.status, &other.problem_type) && words(self) == words(other)
+    }
+
     /// Whether the namespace of the payload is one that the caller may not write.
     pub fn is_of_namespace(&self) -> bool {
-        self.status == 403 && (self.is_type(":namespace:") || self.says("namespaceprefix") || self.says("namespace prefix"))
+        self.status == 403
+            && (self.is_type(":namespace:") || self.says("namespaceprefix") || self.says("namespace prefix"))
     }
 
     /// Whether it met another request for the same record, so that a repetition soon is likely to be taken.
@@ -119,7 +134,9 @@ impl Refusal {
             let stated = |state: &&str| {
                 let before = |at: usize| text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
                 let written = |form: &str| text.match_indices(form).any(|(at, _)| before(at));
-                written(&format!("{state}: ")) || written(&format!("sqlstate {state}")) || written(&format!("sqlstate: {state}"))
+                written(&format!("{state}: "))
+                    || written(&format!("sqlstate {state}"))
+                    || written(&format!("sqlstate: {state}"))
             };
             text.contains("deadlock detected") || STATES.iter().any(|state| stated(&state))
         };
@@ -203,12 +220,20 @@ mod tests {
     #[test]
     fn the_texts_of_older_generations_have_the_same_kinds() {
         for (status, message, expected) in [
-            (409, "A natural key conflict occurred when attempting to create a new resource 'X' with a duplicate key.", Moment),
+            (
+                409,
+                "A natural key conflict occurred when attempting to create a new resource 'X' with a duplicate key.",
+                Moment,
+            ),
             (409, "The value(s) (1) supplied for property 'A' of entity 'B' is not unique.", Payload),
             (409, "The value(s) (1, 2) supplied for properties of entity 'B' are not unique.", Payload),
             (409, "The value supplied for the related 'student' resource does not exist.", Order),
             (403, "Access to the resource could not be authorized for the requested action 'Create'.", Resource),
-            (403, "Access to the resource item could not be authorized based on the caller's NamespacePrefix claims: 'uri://x'.", Caller),
+            (
+                403,
+                "Access to the resource item could not be authorized based on the caller's NamespacePrefix claims: 'uri://x'.",
+                Caller,
+            ),
             (400, "Student reference could not be resolved.", Order),
             (412, "Resource was modified by another consumer.", Moment),
         ] {
@@ -226,7 +251,9 @@ mod tests {
 
     #[test]
     fn a_database_deadlock_is_told_by_its_written_form_and_never_by_bare_digits() {
-        let of = |text: &str| kind(400, &format!(r#"{{"type":"urn:ed-fi:api:bad-request:data-validation-failed","errors":["{text}"]}}"#));
+        let of = |text: &str| {
+            kind(400, &format!(r#"{{"type":"urn:ed-fi:api:bad-request:data-validation-failed","errors":["{text}"]}}"#))
+        };
         for text in [
             "40P01: deadlock detected",
             "Npgsql.PostgresException (0x80004005): 40001: could not serialize access due to concurrent update",
@@ -236,7 +263,8 @@ mod tests {
         ] {
             assert_eq!(of(text), Moment, "{text}");
         }
-        for text in ["School 40001 is not known", "The id 57014 is wrong", "1040001: no such id", "40001", "A40P01: x"] {
+        for text in ["School 40001 is not known", "The id 57014 is wrong", "1040001: no such id", "40001", "A40P01: x"]
+        {
             assert_eq!(of(text), Payload, "{text}");
         }
     }

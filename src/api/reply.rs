@@ -360,7 +360,10 @@ mod tests {
             refusal(&Reply { status, content_type, body: body.into(), ..Reply::default() }).messages
         };
         let page = "<html><head><style>p {}</style></head><body><p>Request\n blocked</p></body></html>";
-        assert_eq!(told(200, "text/html; charset=utf-8", page), [r#"not an Ed-Fi API: 200 text/html "Request blocked""#]);
+        assert_eq!(
+            told(200, "text/html; charset=utf-8", page),
+            [r#"not an Ed-Fi API: 200 text/html "Request blocked""#]
+        );
         assert_eq!(
             told(200, "application/json", r#"{"error":"access denied"}"#),
             [r#"not an Ed-Fi API: 200 application/json "access denied""#]
@@ -378,10 +381,10 @@ mod tests {
             messages(meadowlark),
             ["Reference validation failed", "resourceName: School, schoolId: 123", "resourceName: Session"]
         );
-        assert_eq!(messages(r#"{"error":[{"message":"must have x","path":"{requestBody}"}]}"#), [
-            "message: must have x",
-            "path: {requestBody}"
-        ]);
+        assert_eq!(
+            messages(r#"{"error":[{"message":"must have x","path":"{requestBody}"}]}"#),
+            ["message: must have x", "path: {requestBody}"]
+        );
         assert_eq!(messages(r#"{"fault":{"faultstring":"Quota"}}"#), ["Quota"]);
         assert_eq!(messages(r#"{"error":{"odd":{"er":7}}}"#), ["er: 7"]);
         let typed = refusal(&answer(409, r#"{"error":{"type":"urn:x","correlationId":"c"}}"#));

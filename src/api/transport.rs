@@ -48,10 +48,14 @@ pub struct Broken {
 pub enum Kind {
     /// Nobody listens there, or no way leads there.
     Connect,
-    /// The host's name could not be looked up.
+    /// The host's name could not be looked up at present.
     Lookup,
+    /// There is no host of that name.
+    NoSuchHost,
     /// The encrypted connection could not be made or broke.
     Tls,
+    /// What listens there does not speak TLS at all.
+    NoTls,
     /// The host's certificate is not to be trusted.
     Certificate,
     /// The host demands a certificate of ours, or another one.
@@ -67,9 +71,13 @@ pub enum Kind {
 }
 
 impl Broken {
-    /// Whether the same request may succeed later.
-    pub fn retryable(&self) -> bool {
-        !matches!(self.kind, Kind::Certificate | Kind::ClientCertificate | Kind::TooLong | Kind::Request)
+    /// Whether the same request may succeed later. A name that nobody knows is likely misspelt, unless its host was `heard` in this run.
+    pub fn retryable(&self, heard: bool) -> bool {
+        match self.kind {
+            Kind::Connect | Kind::Lookup | Kind::Tls | Kind::Timeout | Kind::Cut => true,
+            Kind::NoSuchHost => heard,
+            Kind::NoTls | Kind::Certificate | Kind::ClientCertificate | Kind::TooLong | Kind::Request => false,
+        }
     }
 }
 
@@ -242,6 +250,7 @@ fn broken(error: ureq::Error) -> Broken {
     let kind = match &error {
         ureq::Error::Timeout(_) => Kind::Timeout,
         ureq::Error::HostNotFound => Kind::Lookup,
+        ureq::Error::Other(e) if e.downcast_ref().is_some_and(LookupFailed::is_final) => Kind::NoSuchHost,
         ureq::Error::Other(e) if e.is::<LookupFailed>() => Kind::Lookup,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => Kind::Connect,
         ureq::Error::Rustls(e) => encryption(e),
@@ -270,7 +279,8 @@ fn broken(error: ureq::Error) -> Broken {
     };
     let text = match kind {
         Kind::Certificate => format!("the host's certificate is not to be trusted: {text}"),
-        Kind::Tls => format!("the host does not speak TLS, which https:// needs: {text}"),
+        Kind::Tls => format!("the encrypted connection, which https:// needs, broke: {text}"),
+        Kind::NoTls => format!("the host does not speak TLS, which https:// needs: {text}"),
         Kind::ClientCertificate => format!("the host does not take our certificate (connection.client_cert): {text}"),
         Kind::TooLong => format!("the head of the answer is longer than {LONGEST_HEAD} bytes"),
         _ => text,
@@ -281,6 +291,8 @@ fn broken(error: ureq::Error) -> Broken {
 fn encryption(error: &rustls::Error) -> Kind {
     use AlertDescription as Alert;
     match error {
+        // The first bytes are no record of TLS, but most likely the answer of a port for plain HTTP.
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Kind::NoTls,
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Kind::Certificate,
         // What a host says of our certificate, or of its absence.
         rustls::Error::AlertReceived(
@@ -496,7 +508,7 @@ mod tests {
         assert_eq!(breaks(&connection(), &babble.to_string()).kind, Kind::Cut);
         assert_eq!(breaks(&connection(), "/no/host").kind, Kind::Request);
         let lookup = breaks(&connection(), "http://a..b/");
-        assert_eq!(lookup.kind, Kind::Lookup);
+        assert_eq!(lookup.kind, Kind::NoSuchHost);
         assert!(lookup.text.starts_with("cannot look up the host a..b: "), "{}", lookup.text);
     }
 
@@ -548,7 +560,7 @@ mod tests {
             let _ = stream.fill_buf();
             stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
-        assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::Tls);
+        assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::NoTls);
     }
 
     #[test]
@@ -559,9 +571,9 @@ mod tests {
             http.call(&post(&url, b"{}")).unwrap_err()
         };
         assert_eq!(call(false), Broken { kind: Kind::Request, text: EXPOSED.into() });
-        assert_eq!(call(true).kind, Kind::Lookup);
+        assert_eq!(call(true).kind, Kind::NoSuchHost);
         let anonymous = http(&connection()).call(&get(&url, None)).unwrap_err();
-        assert_eq!(anonymous.kind, Kind::Lookup);
+        assert_eq!(anonymous.kind, Kind::NoSuchHost);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 
 use jiff::Zoned;
 
@@ -61,8 +62,19 @@ pub fn prepared_load(
     let id = format!("{}-{}", started.strftime("%Y%m%dT%H%M%S"), std::process::id());
     let stop = OnceLock::new();
     let natural = &prepared.natural;
-    let load =
-        Load { api, plan, routes, natural, id: id.clone(), resend, invalid, pool: &pool, interrupt, stop: &stop };
+    let load = Load {
+        api,
+        plan,
+        routes,
+        natural,
+        id: id.clone(),
+        resend,
+        invalid,
+        pool: &pool,
+        interrupt,
+        stop: &stop,
+        kept: AtomicUsize::new(0),
+    };
     let rejects_dir = rejects_dir(config, &api.urls().data, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };

@@ -106,6 +106,7 @@ fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
         rate: settings.get("connection.rate"),
         timeout: Duration::from_secs_f64(settings.need("connection.timeout")?),
         num_retries: settings.need("connection.num_retries")?,
+        patience: Duration::from_secs_f64(settings.need("connection.patience")?),
         backoff_factor: settings.need("connection.backoff_factor")?,
         retry_statuses: settings.need("connection.retry_statuses")?,
         verify_ssl: settings.need("connection.verify_ssl")?,

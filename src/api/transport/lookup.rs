@@ -74,6 +74,17 @@ pub struct LookupFailed {
     error: io::Error,
 }
 
+impl LookupFailed {
+    /// Whether there is no such host, as far as the resolver knows, and not a failure of the resolver that may pass. The standard library
+    /// has no other word for it than the resolver's own sentence (glibc, macOS, musl, Windows).
+    pub fn is_final(&self) -> bool {
+        const NO_SUCH_NAME: [&str; 5] =
+            ["not known", "no address associated", "does not resolve", "no usable address", "no such host"];
+        let text = self.error.to_string().to_lowercase();
+        NO_SUCH_NAME.iter().any(|known| text.contains(known))
+    }
+}
+
 impl std::fmt::Display for LookupFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cannot look up the host {}: {}", self.host, self.error)
@@ -85,6 +96,17 @@ impl std::error::Error for LookupFailed {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_is_told_from_a_resolver_that_fails_for_now() {
+        let is_final = |text: &str| LookupFailed { host: "a".into(), error: io::Error::other(text) }.is_final();
+        assert!(is_final("failed to lookup address information: Name or service not known"));
+        assert!(is_final("failed to lookup address information: nodename nor servname provided, or not known"));
+        assert!(is_final("failed to lookup address information: No address associated with hostname"));
+        assert!(is_final("No such host is known. (os error 11001)"));
+        assert!(!is_final("failed to lookup address information: Temporary failure in name resolution"));
+        assert!(!is_final("failed to lookup address information: System error"));
+    }
 
     #[test]
     fn looked_up_addresses_are_remembered_for_a_minute() {
