@@ -1,11 +1,14 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
+//! comes back, often a [`refusal`], [`origin`] tells whether an Ed-Fi API gave it, [`retry`] decides what follows, [`patience`] for how long the host is waited for; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
 //! [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes next. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
 //! [`send`] takes one request for data to its end. [`Api`] ties them together.
+//! [`metadata`] gets them and [`cache`] keeps them. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
+//! [`send`] takes one request for data to its end, and [`site`] judges whether the API is still there when others answer in its place.
+//! [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
@@ -15,7 +18,9 @@ pub mod gate;
 pub mod login;
 pub mod metadata;
 pub mod openapi;
+pub mod origin;
 pub mod paging;
+pub mod patience;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -23,6 +28,7 @@ pub mod retry;
 pub mod saved;
 pub mod send;
 pub mod session;
+pub mod site;
 #[cfg(test)]
 mod testing;
 pub mod token_file;
@@ -31,6 +37,7 @@ pub mod urls;
 pub mod wire;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -41,8 +48,9 @@ use self::metadata::Metadata;
 use self::openapi::Collection;
 use self::retry::Policy;
 use self::saved::Saved;
-use self::send::Sent;
+use self::send::{Sent, Settled, Step, Trial};
 use self::session::Session;
+use self::site::{Probed, Site};
 use self::token_file::TokenFile;
 use self::transport::Http;
 use self::transport::http::{HeaderValue, Uri};
@@ -50,6 +58,7 @@ use self::urls::Urls;
 use self::wire::Wire;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::model::{Dependency, Source, Values};
 use crate::resource::Resource;
@@ -68,6 +77,7 @@ pub struct Api {
     discovery: Option<Value>,
     dependencies: Vec<Dependency>,
     session: Session,
+    site: Site,
     saved: Option<Saved>,
 }
 
@@ -84,8 +94,15 @@ impl Api {
             warn(format!("certificates are not verified (connection.verify_ssl is false): {risk}"));
         }
         let limits = Limits { ceiling: connection.pool_size, adaptive: connection.adaptive, rate: connection.rate };
-        let wire = Wire::new(Box::new(http), Policy::new(connection), limits, interrupt);
-        Api::over(wire, config, warn)
+        let policy = Policy::new(connection);
+        // Nothing could be sent there anyhow, so that waiting for it cures nothing.
+        let exposed = !connection.allow_http && urls::base(&config.api).is_ok_and(|base| transport::is_exposed(&base));
+        let policy = if exposed { Policy { num_retries: 0, patience: Duration::ZERO, ..policy } } else { policy };
+        let wire = Wire::new(Box::new(http), policy, limits, interrupt);
+        Api::over(wire, config, warn).map_err(|error| match exposed && error.exit() == Exit::GivenUp {
+            true => Error::api(format!("{error}; besides, {}", transport::EXPOSED)),
+            false => error,
+        })
     }
 
     /// The same over any wire.
@@ -119,6 +136,7 @@ impl Api {
             discovery,
             dependencies,
             session,
+            site: Site::default(),
             saved,
         })
     }
@@ -203,23 +221,97 @@ impl Api {
         self.wire.gate.told()
     }
 
-    /// Posts one payload to its resource's URL ([`Urls::of`], made once for each resource), with all patience of the
-    /// configuration. `correlation` is by what the API's log is to know it. Called by many workers at once. An error stops the run.
-    pub fn post(&self, url: &Uri, body: &[u8], correlation: &str) -> Result<Sent> {
-        let correlation = HeaderValue::from_str(correlation).ok();
-        send::send(&self.wire, &self.session, request::post(url, body, correlation))
+    /// How often a request is repeated at most.
+    pub fn retries(&self) -> u32 {
+        self.wire.policy.num_retries
     }
 
-    /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]. A body longer
-    /// than [`PAGE`] is no answer.
+    /// Posts one payload once to its resource's URL ([`Urls::of`], made once for each resource), as soon as the gate lets it through.
+    /// `correlation` is by what the API's log is to know it, `trial` what the payload has been through. Called by many workers at once. An
+    /// error stops the run.
+    pub fn post(&self, url: &Uri, body: &[u8], correlation: &str, trial: &mut Trial) -> Result<Step> {
+        let correlation = HeaderValue::from_str(correlation).ok();
+        let mut request = request::post(url, body, correlation);
+        let step = send::attempt(&self.wire, &self.session, &mut request, trial)?;
+        if let Step::Done(settled) = &step {
+            self.heed(settled)?;
+        }
+        Ok(step)
+    }
+
+    /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]; sleeps while it
+    /// waits. A body longer than [`PAGE`] is no answer.
     pub fn get(&self, url: &Uri) -> Result<Sent> {
-        send::send(&self.wire, &self.session, request::get(url, None, PAGE))
+        self.sent(request::get(url, None, PAGE))
     }
 
     /// Deletes the record at a URL: that of its resource, a slash and its id. Accepted: it is gone. Refused with 404: it was gone before, perhaps
     /// by an attempt whose answer did not arrive; with 409: others refer to it.
     pub fn delete(&self, url: &Uri) -> Result<Sent> {
-        send::send(&self.wire, &self.session, request::delete(url))
+        self.sent(request::delete(url))
+    }
+
+    fn sent(&self, request: request::Request<'_>) -> Result<Sent> {
+        let sent = send::send(&self.wire, &self.session, request)?;
+        self.heed(&sent.settled)?;
+        Ok(sent)
+    }
+
+    /// Takes note of who answered. An error if the API is gone.
+    fn heed(&self, settled: &Settled) -> Result<()> {
+        match settled {
+            Settled::Refused(refusal) if refusal.foreign => {
+                let probed = self.site.is_foreign(|| self.probe(None));
+                probed.map_err(|what| self.gone(&what))
+            }
+            Settled::Accepted(_) | Settled::Refused(_) => {
+                self.site.is_there();
+                Ok(())
+            }
+            Settled::Failed(_) | Settled::NoAnswer { .. } => Ok(()),
+        }
+    }
+
+    /// Whether the API is still there, although the last answers may have been those of others. An error if it is not.
+    pub fn is_there(&self) -> Result<()> {
+        self.site.judge(|| self.probe(None)).map_err(|what| self.gone(&what))
+    }
+
+    fn gone(&self, what: &str) -> Error {
+        let why = format!("somebody else answers in place of the API, also to a question of ours: {what}");
+        self.wire.gate.shut(why.clone());
+        Error::api(why)
+    }
+
+    /// Whether the API serves a resource other than that at `except`: so it is not the API that fails, but that resource.
+    pub fn serves_others(&self, except: &Uri) -> bool {
+        let serves = self.probe(Some(except)) == Probed::Serves;
+        if serves {
+            self.wire.gate.well();
+        }
+        serves
+    }
+
+    /// Asks for a record of some other resource, past the gate, once. A resource that the caller may not read says little, so that a few are
+    /// tried.
+    fn probe(&self, except: Option<&Uri>) -> Probed {
+        /// So many resources are asked for a record.
+        const ASKED: usize = 3;
+        let urls = self.dependencies.iter().filter_map(|known| self.urls.of(&known.resource).ok());
+        let mut probed = Probed::Gone("it has no other resource that could be asked for".into());
+        for url in urls.filter(|url| Some(url) != except).take(ASKED) {
+            let asked = urls::with_query(&url, [("limit", "1")])
+                .and_then(|url| send::authorized(&self.wire, &self.session, &mut request::get(&url, None, PAGE)));
+            match asked.map(|asked| asked.answer) {
+                Ok(Ok(reply)) if reply.accepted() => return Probed::Serves,
+                Ok(Ok(reply)) if (400..500).contains(&reply.status) && !origin::is_foreign(&reply) => {
+                    probed = Probed::Answers;
+                }
+                Ok(answer) => return Probed::Gone(wire::in_words(&answer)),
+                Err(error) => return Probed::Gone(error.to_string()),
+            }
+        }
+        probed
     }
 }
 
@@ -231,7 +323,6 @@ mod tests {
     use super::transport::{Answer, Kind};
     use super::*;
     use crate::config::Level;
-    use crate::exit::Exit;
 
     const DISCOVERY: &str = r#"{"version":"7.3","urls":{
         "dependencies":"http://web-api/api/metadata/data/v3/dependencies","openApiMetadata":"http://web-api/api/metadata/",
@@ -295,8 +386,9 @@ mod tests {
         let expected = Dependency { resource: students.clone(), create: Some(3), update: None };
         assert_eq!(api.dependencies(), [expected]);
         assert_eq!(api.urls().data, "https://example.com/api/data/v3");
-        let sent = api.post(&api.urls().of(&students).unwrap(), b"{}", "run/students/1").unwrap();
-        assert_eq!(sent.settled, send::Settled::Accepted(reply::Reply { status: 201, ..Default::default() }));
+        let (url, mut trial) = (api.urls().of(&students).unwrap(), Trial::default());
+        let step = api.post(&url, b"{}", "run/students/1", &mut trial).unwrap();
+        assert_eq!(step, Step::Done(Settled::Accepted(reply::Reply { status: 201, ..Default::default() })));
         let source = api.source(&mut |w| warnings.push(w)).unwrap();
         let known = source.endpoints.iter().map(|endpoint| endpoint.resource.name()).collect::<Vec<_>>();
         assert_eq!(known, ["schoolYearTypes", "termDescriptors"]);

@@ -202,6 +202,8 @@ pub struct Connection {
     pub idle_timeout: Duration,
     /// How often a request is repeated after the first try.
     pub num_retries: u32,
+    /// For how long a host as a whole is waited for.
+    pub patience: Duration,
     /// By how much each delay is longer than the one before.
     pub backoff_factor: f64,
     /// The statuses after which a request is repeated.

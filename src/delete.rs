@@ -214,13 +214,16 @@ impl Deletion<'_> {
             }
         };
         let fate = match settled {
-            Settled::Refused(refusal) if refusal.status == 404 => Fate::Gone,
-            Settled::Refused(refusal) if refusal.status == 409 => return News::Parked((doomed, refusal.reason())),
+            Settled::Refused(refusal) if refusal.status == 404 && !refusal.foreign => Fate::Gone,
+            Settled::Refused(refusal) if refusal.status == 409 && !refusal.foreign => {
+                return News::Parked((doomed, refusal.reason()));
+            }
             settled => {
                 route.door.answered(&settled);
                 match settled {
                     Settled::Accepted(_) => Fate::Deleted,
                     Settled::Refused(refusal) => Fate::Refused(refusal.reason()),
+                    Settled::Failed(refusal) => Fate::Unsent(refusal.reason()),
                     Settled::NoAnswer { status, reason } => Fate::Unsent(Reason::of_answer(status, reason)),
                 }
             }

@@ -82,7 +82,7 @@ impl Payload {
         let offset = self.block.offset + self.range.start as u64;
         let refers_to = natural.map(|natural| natural.of_its_own_resource(self.bytes())).unwrap_or_default();
         let (known, outcome) = (self.known, self.outcome(Verdict::Untried));
-        Parked { offset, length: self.range.len(), refusal: None, refers_to, known, outcome }
+        Parked { offset, length: self.range.len(), refusal: None, last: false, refers_to, known, outcome }
     }
 }
 
@@ -93,6 +93,8 @@ pub struct Parked {
     length: usize,
     /// The last answer, if it was sent already.
     refusal: Option<Refusal>,
+    /// Whether the next try is the last.
+    last: bool,
     /// The natural keys of the items of its own resource that it refers to.
     refers_to: Vec<LooseKey>,
     /// How it stands from earlier runs, if it is known.
@@ -122,6 +124,31 @@ impl Parked {
         &self.refers_to
     }
 
+    /// The last answer, if it was sent already.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// The same, to be tried just once more.
+    pub fn last(self) -> Parked {
+        Parked { last: true, ..self }
+    }
+
+    /// Whether the next try is the last.
+    pub fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// What it ends as without a final answer, for this reason.
+    pub fn without_answer(self, reason: Reason) -> Outcome {
+        Outcome { verdict: Verdict::Unsent(reason), ..self.outcome }
+    }
+
+    /// The same with what is known of other payloads of its resource.
+    pub fn among(self, others_accepted: bool) -> Parked {
+        Parked { refusal: self.refusal.map(|refusal| Refusal { others_accepted, ..refusal }), ..self }
+    }
+
     /// What it ends as when the run stops before it was tried for the last time.
     pub fn unsent(self) -> Outcome {
         let verdict = self.refusal.map_or(Verdict::Untried, |refusal| Verdict::Unsent(refusal.reason()));
@@ -142,9 +169,9 @@ impl Parked {
         Some((self.outcome.digest?, entry))
     }
 
-    /// That it was refused for now, if it was sent and its record is known.
+    /// That it was refused for now because of what it refers to, if its record is known.
     pub fn answered(&self, now: u32) -> Option<(Digest, Entry)> {
-        let refusal = self.refusal.as_ref()?;
+        let refusal = self.refusal.as_ref().filter(|refusal| refusal.order_may_cure())?;
         let (key, standing) = (self.outcome.key?.strict, Standing::Refused(refusal.kind()));
         Some((self.outcome.digest?, Entry { key, at: now, status: refusal.status, standing }))
     }
@@ -204,7 +231,7 @@ mod tests {
     use super::*;
 
     fn refusal() -> Refusal {
-        Refusal { status: 409, problem_type: None, correlation_id: None, messages: vec!["no such school".into()] }
+        Refusal { status: 409, messages: vec!["no such school".into()], ..Refusal::default() }
     }
 
     fn parked(file: &Path) -> Parked {

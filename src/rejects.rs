@@ -216,6 +216,7 @@ mod tests {
             problem_type: Some("urn:x".into()),
             correlation_id: Some("run/1".into()),
             messages: vec!["too long".into()],
+            ..Refusal::default()
         };
         let mut rejects = Rejects::into(folder.clone());
         rejects.add("students", &letter(7, Why::Answer(refusal))).unwrap();

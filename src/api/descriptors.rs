@@ -135,7 +135,8 @@ impl Asking<'_> {
             let reply = match (self.get)(&url)?.settled {
                 Settled::Accepted(reply) => reply,
                 Settled::Refused(refusal) => return Ok(Err(refusal.reason())),
-                Settled::NoAnswer { reason, .. } => {
+                settled @ (Settled::Failed(_) | Settled::NoAnswer { .. }) => {
+                    let reason = settled.answer().err().map(|reason| reason.message).unwrap_or_default();
                     return Err(Error::api(format!(
                         "cannot get the values of {} at {url}: {reason}",
                         descriptor.label()

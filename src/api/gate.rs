@@ -7,12 +7,13 @@ pub mod health;
 pub mod limiter;
 mod slowness;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use self::health::{Health, Ordeal, Rest, Sign};
+use self::health::{Health, Noted, Ordeal, Rest, Sign};
 use self::limiter::{Limiter, Limits, Turn};
 use super::retry::Policy;
 use super::transport::Answer;
@@ -42,6 +43,8 @@ pub struct Gate {
     /// Why nobody is let in any more.
     shut: OnceLock<String>,
     told: Mutex<Vec<String>>,
+    /// Whether the API was heard in this run.
+    heard: AtomicBool,
 }
 
 struct State {
@@ -57,23 +60,58 @@ impl Gate {
     /// A gate that nobody has passed.
     pub fn new(limits: Limits, policy: Policy) -> Gate {
         let state = State { limiter: Limiter::new(limits), health: Health::new(policy), waiting: 0, timed: false };
-        Gate { state: Mutex::new(state), changed: Condvar::new(), shut: OnceLock::new(), told: Mutex::default() }
+        Gate {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            shut: OnceLock::new(),
+            told: Mutex::default(),
+            heard: AtomicBool::new(false),
+        }
     }
 
-    /// Asks as soon as that may be, and learns from the answer. An error stops the run: one of `ask`, an interruption, or that the API
-    /// fails as a whole.
-    pub fn pass(&self, wire: &Wire, ordeal: &mut Ordeal, ask: impl FnOnce() -> Result<Asked>) -> Result<Answer> {
+    /// Asks as soon as that may be, and learns from the answer; with it comes whether the API was well for others since the payload failed
+    /// last. An error stops the run: one of `ask`, an interruption, or that the API fails as a whole.
+    pub fn pass(
+        &self,
+        wire: &Wire,
+        ordeal: &mut Ordeal,
+        ask: impl FnOnce() -> Result<Asked>,
+    ) -> Result<(Answer, bool)> {
         let entered = self.enter(wire)?;
         match ask() {
             Ok(asked) => {
-                self.learn(wire, ordeal, entered, &asked);
-                Ok(asked.answer)
+                let well = self.learn(wire, ordeal, entered, &asked);
+                Ok((asked.answer, well))
             }
             Err(error) => {
                 lock(&self.state).limiter.leave();
                 Err(error)
             }
         }
+    }
+
+    /// Whether the API was heard in this run.
+    pub fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of an answer to any request, also for documents and tokens: was it the API's?
+    pub fn hear(&self, answer: &Answer) {
+        if !self.heard() && Sign::of(answer, Timestamp::UNIX_EPOCH) == Sign::Well {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nobody is let in any more, for this reason.
+    pub fn shut(&self, why: String) {
+        self.shut.get_or_init(|| why);
+        self.changed.notify_all();
+    }
+
+    /// The API was found well by somebody who did not pass the gate.
+    pub fn well(&self) {
+        lock(&self.state).health.well();
+        self.changed.notify_all();
     }
 
     /// Waits while all workers rest.
@@ -158,15 +196,16 @@ impl Gate {
         }
     }
 
-    fn learn(&self, wire: &Wire, ordeal: &mut Ordeal, entered: Instant, asked: &Asked) {
+    fn learn(&self, wire: &Wire, ordeal: &mut Ordeal, entered: Instant, asked: &Asked) -> bool {
         let now = (wire.clock)();
         let sign = Sign::of(&asked.answer, Timestamp::now());
         let mut state = lock(&self.state);
         match sign {
             Sign::Well => state.limiter.answered(entered, asked.took, now),
-            Sign::Unwell { .. } | Sign::Failed => state.limiter.leave(),
+            Sign::Unwell { .. } | Sign::Cut | Sign::Failed | Sign::Foreign => state.limiter.leave(),
         }
-        let rest = state.health.note(sign, ordeal, entered, now, (wire.jitter)());
+        let jitter = if sign == Sign::Well { 0.0 } else { (wire.jitter)() };
+        let Noted { rest, well } = state.health.note(sign, ordeal, entered, now, self.heard(), jitter);
         if let Some(rest) = rest {
             state.limiter.trouble(now, rest.number == 1);
         }
@@ -181,6 +220,7 @@ impl Gate {
             let (said, length) = (in_words(&asked.answer), text::duration(length.as_secs_f64().ceil() as u64));
             self.tell(format!("the API is not well ({said}): all workers wait {length} before one tries again (wait {number} in a row)"));
         }
+        well
     }
 
     fn shut_if_hopeless(&self, state: &State, answer: &Answer) {

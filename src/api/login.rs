@@ -79,6 +79,9 @@ impl Login {
         let text = match answer {
             Err(broken) if broken.kind == Kind::Request => format!("cannot ask {url} for a token: {said}"),
             Err(_) => format!("no answer from {url} to the request for a token: {said}"),
+            Ok(reply) if refusal(reply).foreign => {
+                format!("{url} gave no token ({said}): is it the API's token URL? edfi_api.oauth_url sets it")
+            }
             Ok(Reply { status: 400 | 401 | 403, .. }) => format!(
                 "login refused by {url} ({said}): check edfi_api.client_id, edfi_api.client_secret and edfi_api.base_url"
             ),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cache::{Cache, Copy};
+use super::origin::is_foreign;
 use super::refusal::Refusal;
 use super::reply::{Reply, refusal};
 use super::request;
@@ -71,8 +72,9 @@ impl Metadata<'_> {
                 self.keep(url, Copy { fetched: now, ..copy });
                 Ok(Found::Document(document))
             }
-            (Ok(reply), _) if reply.status == 404 => Ok(Found::Absent(refusal(&reply))),
-            (answer @ (Err(_) | Ok(Reply { status: 408 | 429 | 500.., .. })), Some((copy, document))) => {
+            // Whether the API has it, a gateway does not know.
+            (Ok(reply), _) if reply.status == 404 && !is_foreign(&reply) => Ok(Found::Absent(refusal(&reply))),
+            (answer, Some((copy, document))) if is_passing(&answer) => {
                 let age = now.saturating_sub(copy.fetched) / 3_600;
                 let said = in_words(&answer);
                 (self.warn)(format!("cannot get {what} at {url} ({said}); going by the copy from {age} hours ago"));
@@ -108,6 +110,11 @@ impl Metadata<'_> {
             (self.warn)(format!("metadata is not kept for the next run: {error}"));
         }
     }
+}
+
+/// Whether an answer says nothing of the document, so that a copy serves.
+fn is_passing(answer: &Answer) -> bool {
+    answer.as_ref().map_or(true, |reply| matches!(reply.status, 408 | 429 | 500..) || is_foreign(reply))
 }
 
 #[cfg(test)]

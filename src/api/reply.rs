@@ -5,8 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::origin::is_foreign;
 use super::refusal::Refusal;
 use super::transport::http::{HeaderValue, StatusCode};
+use crate::text::shortened;
 
 /// What messages show instead of a secret.
 pub const HIDDEN: &str = "[secret]";
@@ -23,7 +25,10 @@ pub struct Reply {
     /// The headers `ratelimit-reset` and `x-ratelimit-reset`: in how many seconds the host takes requests again.
     pub limit_resets: Vec<String>,
     /// The `Location` header.
+    /// The `Location` header, of an answer that has a body or is no acceptance.
     pub location: Option<String>,
+    /// The `Content-Type` header, likewise.
+    pub content_type: Option<String>,
     /// The `ETag` header.
     pub etag: Option<String>,
     /// The `Total-Count` header of data, where `totalCount=true` asked for it.
@@ -56,9 +61,19 @@ impl Reply {
         }
     }
 
-    /// Whether the request was accepted: any 2xx.
+    /// Whether the request was accepted: a 2xx of an Ed-Fi API.
     pub fn accepted(&self) -> bool {
-        (200..300).contains(&self.status)
+        match self.status {
+            // What nearly every answer is needs no closer look.
+            200 | 201 | 204 if self.body.is_empty() => true,
+            200..300 => !is_foreign(self),
+            _ => false,
+        }
+    }
+
+    /// What the body is called, without parameters; nothing if it is not called anything.
+    pub fn media_type(&self) -> &str {
+        self.content_type.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
     }
 }
 
@@ -70,46 +85,42 @@ impl Reply {
 pub fn refusal(reply: &Reply) -> Refusal {
     let body: Option<Value> = json(&reply.body).ok();
     let object = body.as_ref().and_then(Value::as_object);
-    let text = |name| object.and_then(|o| string(o, name));
+    let nested = object.and_then(|o| member(o, "error")).and_then(Value::as_object);
+    let text = |name| [object, nested].into_iter().flatten().find_map(|o| string(o, name));
     let mut messages = match (&body, object) {
         (_, Some(object)) => said(object),
         (Some(Value::String(text)), _) => one_line(text).into_iter().collect(),
         _ => Vec::new(),
     };
     if messages.is_empty() {
-        messages.extend(beginning(&reply.body));
+        messages.extend(visible(&reply.body));
     }
-    if let (300..400, Some(location)) = (reply.status, &reply.location) {
-        messages.insert(0, format!("the API sends this request on to {location}"));
-    }
-    if messages.is_empty() {
+    let foreign = is_foreign(reply);
+    let silent = messages.is_empty();
+    if foreign {
+        messages = stranger(reply, &messages);
+    } else if silent {
         messages.push(phrase(reply.status));
     }
-    let messages = bounded(messages);
-    Refusal { status: reply.status, problem_type: text("type"), correlation_id: text("correlationId"), messages }
+    let (problem_type, correlation_id) = (text("type"), text("correlationId"));
+    Refusal { status: reply.status, problem_type, correlation_id, messages, foreign, silent, others_accepted: false }
 }
 
-/// As many of the messages as people read and thousands of refusals can be kept of.
-fn bounded(messages: Vec<String>) -> Vec<String> {
-    const MOST: usize = 4_000;
-    let (mut kept, mut room, all) = (Vec::new(), MOST, messages.len());
-    for message in messages {
-        if room == 0 {
-            kept.push(format!("({} more messages)", all - kept.len()));
-            break;
-        }
-        kept.push(cut(message, room));
-        room = room.saturating_sub(kept.last().map_or(0, |kept| kept.chars().count()));
+/// What is told of an answer that no Ed-Fi API gave: its status, what it calls itself, the beginning of what a reader would see of it, and
+/// where it points.
+fn stranger(reply: &Reply, seen: &[String]) -> Vec<String> {
+    const MOST: usize = 300;
+    let mut text = format!("not an Ed-Fi API: {}", reply.status);
+    let media_type = reply.media_type();
+    if let Some(media_type) = one_line(media_type) {
+        text.push_str(&format!(" {}", shortened(&media_type, MOST)));
     }
-    kept
-}
-
-/// The text, or as many characters of it.
-fn cut(text: String, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    if !seen.is_empty() {
+        text.push_str(&format!(" \"{}\"", shortened(&seen.join("; "), MOST)));
     }
+    let location = reply.location.as_deref().filter(|_| (300..400).contains(&reply.status)).and_then(one_line);
+    let on = location.map(|location| format!("it sends this request on to {location}"));
+    [text].into_iter().chain(on).collect()
 }
 
 /// Reads JSON, with or without a byte order mark.
@@ -164,8 +175,14 @@ fn said(object: &Map<String, Value>) -> Vec<String> {
         message.extend(listed("modelState"));
         message
     };
-    let oauth = || single("error_description").into_iter().chain(single("error")).collect();
-    let ways: [&dyn Fn() -> Vec<String>; 6] = [
+    // Meadowlark and gateways of several makers put all of it into one member.
+    let nested = || {
+        let inner = |name| member(object, name).and_then(Value::as_object);
+        inner("error").or_else(|| inner("fault")).map(told_inside).unwrap_or_default()
+    };
+    let oauth = || single("error_description").into_iter().chain(listed("error")).collect();
+    let ways: [&dyn Fn() -> Vec<String>; 7] = [
+        &nested,
         &|| listed("validationErrors"),
         &|| listed("errors"),
         &message,
@@ -174,6 +191,25 @@ fn said(object: &Map<String, Value>) -> Vec<String> {
         &oauth,
     ];
     ways.iter().map(|way| way()).find(|messages| !messages.is_empty()).unwrap_or_default()
+}
+
+/// The messages of an error that is inside another: what it says, then each of its failures on one line.
+fn told_inside(error: &Map<String, Value>) -> Vec<String> {
+    let failures = match member(error, "failures") {
+        Some(Value::Array(failures)) => failures.iter().map(|failure| texts("", failure).join(", ")).collect(),
+        Some(other) => texts("", other),
+        None => Vec::new(),
+    };
+    let mut messages: Vec<String> = ["message", "faultstring", "detail", "title", "code"]
+        .iter()
+        .find_map(|name| string(error, name))
+        .into_iter()
+        .chain(failures.into_iter().filter(|failure| !failure.is_empty()))
+        .collect();
+    if messages.is_empty() {
+        messages = error.iter().flat_map(|(name, value)| texts(name, value)).collect();
+    }
+    messages
 }
 
 /// Every text in a value, whatever its shape, each with the member it belongs to.
@@ -208,12 +244,10 @@ fn one_line(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// The beginning of a body of no known shape, such as a proxy's page.
-fn beginning(body: &[u8]) -> Option<String> {
-    const MOST: usize = 200;
-    let text = String::from_utf8_lossy(body);
-    let text = if text.trim_start().starts_with('<') { without_tags(&text) } else { text.into_owned() };
-    Some(cut(one_line(&text)?, MOST))
+/// What a reader would see of a body of no known shape, such as a proxy's page.
+fn visible(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+    one_line(&if text.trim_start().starts_with('<') { without_tags(&text) } else { text.into_owned() })
 }
 
 /// What a browser would show of a page.
@@ -345,27 +379,56 @@ mod tests {
     #[test]
     fn a_page_is_shown_without_its_tags() {
         let page = "<html>\r\n<head><title>502 Bad Gateway</title><STYLE>b { color: red }</style></head>\r\n<body><!-- <b> -->\r\n<hr>nginx</body></html>";
-        assert_eq!(messages(page), ["502 Bad Gateway nginx"]);
-        assert_eq!(messages("<b"), [phrase(400)]);
+        assert_eq!(refusal(&answer(502, page)).messages, ["502 Bad Gateway nginx"]);
+        assert_eq!(refusal(&answer(502, "<b")).messages, [phrase(502)]);
         assert_eq!(messages("value 3 < 5 > 4"), ["value 3 < 5 > 4"]);
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let cut = messages(&"é".repeat(300));
-        assert_eq!(cut, [format!("{}…", "é".repeat(200))]);
-        assert_eq!(messages(&"é".repeat(200)), ["é".repeat(200)]);
-        let bytes = Reply { status: 500, body: vec![b'a', 0xff], ..Reply::default() };
-        assert_eq!(refusal(&bytes).messages, ["a\u{fffd}"]);
+    fn who_is_not_an_ed_fi_api_is_told_by_status_content_type_and_what_a_reader_sees() {
+        let told = |status, content_type: &str, body: &str| {
+            let content_type = Some(content_type.into());
+            refusal(&Reply { status, content_type, body: body.into(), ..Reply::default() }).messages
+        };
+        let page = "<html><head><style>p {}</style></head><body><p>Request\n blocked</p></body></html>";
+        assert_eq!(
+            told(200, "text/html; charset=utf-8", page),
+            [r#"not an Ed-Fi API: 200 text/html "Request blocked""#]
+        );
+        assert_eq!(
+            told(200, "application/json", r#"{"error":"access denied"}"#),
+            [r#"not an Ed-Fi API: 200 application/json "access denied""#]
+        );
+        assert_eq!(told(202, "", ""), ["not an Ed-Fi API: 202"]);
+        let long = told(403, "text/html", &"b".repeat(60_000));
+        assert!(long[0].chars().count() < 400 && long[0].ends_with("b…\""), "{long:?}");
     }
 
     #[test]
-    fn messages_without_end_are_cut() {
-        let long =
-            messages(&format!(r#"{{"errors":["short","{}","{}","last"]}}"#, "é".repeat(5_000), "b".repeat(5_000)));
-        assert_eq!(long, ["short".into(), format!("{}…", "é".repeat(3_995)), "(2 more messages)".into()]);
-        let whole = format!(r#"{{"errors":["{}","{}"]}}"#, "a".repeat(2_000), "b".repeat(2_000));
-        assert_eq!(messages(&whole), ["a".repeat(2_000), "b".repeat(2_000)]);
+    fn errors_inside_an_error_are_read() {
+        let meadowlark = r#"{"error":{"message":"Reference validation failed","failures":[
+            {"resourceName":"School","identity":{"schoolId":"123"}},{"resourceName":"Session"}]}}"#;
+        assert_eq!(
+            messages(meadowlark),
+            ["Reference validation failed", "resourceName: School, schoolId: 123", "resourceName: Session"]
+        );
+        assert_eq!(
+            messages(r#"{"error":[{"message":"must have x","path":"{requestBody}"}]}"#),
+            ["message: must have x", "path: {requestBody}"]
+        );
+        assert_eq!(messages(r#"{"fault":{"faultstring":"Quota"}}"#), ["Quota"]);
+        assert_eq!(messages(r#"{"error":{"odd":{"er":7}}}"#), ["er: 7"]);
+        let typed = refusal(&answer(409, r#"{"error":{"type":"urn:x","correlationId":"c"}}"#));
+        assert_eq!((typed.problem_type.as_deref(), typed.correlation_id.as_deref()), (Some("urn:x"), Some("c")));
+    }
+
+    #[test]
+    fn nothing_of_a_refusal_is_cut() {
+        assert_eq!(messages(&"é".repeat(30_000)), ["é".repeat(30_000)]);
+        let bytes = Reply { status: 500, body: vec![b'a', 0xff], ..Reply::default() };
+        assert_eq!(refusal(&bytes).messages, ["a\u{fffd}"]);
+        let long = messages(&format!(r#"{{"errors":["short","{}","last"]}}"#, "é".repeat(20_000)));
+        assert_eq!(long, ["short".into(), "é".repeat(20_000), "last".into()]);
     }
 
     #[test]
@@ -379,7 +442,8 @@ mod tests {
     #[test]
     fn a_redirection_names_where_it_points() {
         let reply = Reply { status: 301, location: Some("https://example.com/api/".into()), ..Reply::default() };
-        assert_eq!(refusal(&reply).messages, ["the API sends this request on to https://example.com/api/"]);
+        let expected = ["not an Ed-Fi API: 301", "it sends this request on to https://example.com/api/"];
+        assert_eq!(refusal(&reply).messages, expected);
     }
 
     #[test]

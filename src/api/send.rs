@@ -1,14 +1,20 @@
-//! Sends one request for data, a payload or a question, until its fate is known.
+//! Sends one request for data, a payload or a question: once ([`attempt`]), or until its fate is known ([`send`]).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::gate::Asked;
 use super::gate::health::Ordeal;
+use super::origin::is_page;
 use super::refusal::Refusal;
 use super::reply::{Reply, refusal};
 use super::request::Request;
+use super::retry::{Fault, Next, Tries, asked_for};
 use super::session::Session;
 use super::transport::Answer;
 use super::transport::http::Uri;
-use super::wire::{Exchange, Wire, in_words};
+use super::wire::{Wire, in_words};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::outcome::Reason;
@@ -26,10 +32,12 @@ pub struct Sent {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The API did it. Of a payload: 201 if it was new, 200 if it was known, or another 2xx.
+    /// The API did it. Of a payload: 201 if it was new, 200 or 204 if it was known.
     Accepted(Reply),
-    /// The API's final no.
+    /// The final no: the API's, or that of whoever answers in its place.
     Refused(Refusal),
+    /// The API failed at it with 5xx, as often as it was sent. Whether that says anything of a payload depends on what became of others.
+    Failed(Refusal),
     /// Nothing final: a payload must be sent again in the next run.
     NoAnswer {
         /// The status of the last answer, if there was one.
@@ -44,42 +52,102 @@ impl Settled {
     pub fn answer(self) -> std::result::Result<Reply, Reason> {
         match self {
             Settled::Accepted(reply) => Ok(reply),
-            Settled::Refused(refusal) => Err(refusal.reason()),
+            Settled::Refused(refusal) | Settled::Failed(refusal) => Err(refusal.reason()),
             Settled::NoAnswer { status, reason } => Err(Reason::of_answer(status, reason)),
+        }
+    }
+
+    /// What it ends as where nobody waits for its next try any more.
+    fn abandoned(self, exit: Exit) -> Settled {
+        match self.answer() {
+            Ok(reply) => Settled::Accepted(reply),
+            Err(Reason { status, message, .. }) => Settled::NoAnswer { status, reason: noted(&message, exit) },
         }
     }
 }
 
-/// Sends a request, to which it adds the token, with all patience of the policy.
+/// What one request has been through, kept with it from attempt to attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
+    ordeal: Ordeal,
+    tries: Tries,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+/// What follows one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its fate is known.
+    Done(Settled),
+    /// It is to be sent again.
+    Again {
+        /// After this delay.
+        after: Duration,
+        /// Why.
+        fault: Fault,
+        /// Whether the API was well for others since this one failed last.
+        well: bool,
+        /// What it ends as if it is not sent again.
+        meanwhile: Settled,
+    },
+}
+
+/// Sends a request, to which it adds the token, with all patience of the policy; sleeps meanwhile.
 ///
 /// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
 /// is refused, no token can be had, the API refuses a token that it has just given, or fails as a whole.
 pub fn send(wire: &Wire, session: &Session, mut request: Request<'_>) -> Result<Sent> {
-    let mut ordeal = Ordeal::default();
-    let exchange = wire.patiently(
-        || wire.gate.pass(wire, &mut ordeal, || authorized(wire, session, &mut request)),
-        |_, _| wire.gate.is_open(),
-    );
-    match exchange {
-        Ok(exchange) => {
-            let (attempts, interrupted) = (exchange.attempts, exchange.interrupted.is_some());
-            if !interrupted && !is_final(&exchange.answer, &wire.policy.statuses) {
-                wire.gate.spent(&ordeal, &exchange.answer)?;
-            }
-            let settled = settle(exchange, &wire.policy.statuses);
-            Ok(Sent { attempts, settled })
-        }
+    let mut trial = Trial::default();
+    loop {
+        let settled = match attempt(wire, session, &mut request, &mut trial)? {
+            Step::Done(settled) => settled,
+            Step::Again { after, meanwhile, .. } => match (wire.sleep)(after) {
+                Ok(()) => continue,
+                Err(exit) => meanwhile.abandoned(exit),
+            },
+        };
+        return Ok(Sent { settled, attempts: trial.attempts });
+    }
+}
+
+/// Sends a request once, as soon as the gate lets it through. Errors as of [`send`].
+pub fn attempt(wire: &Wire, session: &Session, request: &mut Request<'_>, trial: &mut Trial) -> Result<Step> {
+    let (answer, well) = match wire.gate.pass(wire, &mut trial.ordeal, || authorized(wire, session, request)) {
+        Ok(passed) => passed,
         Err(error) if matches!(error.exit(), Exit::Interrupted | Exit::Terminated) => {
-            Ok(Sent { attempts: 0, settled: Settled::NoAnswer { status: None, reason: error.to_string() } })
+            return Ok(Step::Done(Settled::NoAnswer { status: None, reason: error.to_string() }));
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    trial.attempts += 1;
+    let answer = match answer {
+        Ok(reply) if reply.accepted() => return Ok(Step::Done(Settled::Accepted(reply))),
+        other => other,
+    };
+    let fault = wire.policy.fault(&answer, wire.gate.heard());
+    let asked = asked_for(&answer, Timestamp::now());
+    let next = wire.policy.decide(&mut trial.tries, fault, well, asked, (wire.jitter)());
+    let listed = &wire.policy.statuses;
+    match next {
+        Next::After(after) if wire.gate.is_open() => {
+            Ok(Step::Again { after, fault, well, meanwhile: settle(answer, listed) })
+        }
+        Next::Final | Next::After(_) => {
+            if !is_final(&answer, listed) {
+                wire.gate.spent(&trial.ordeal, &answer)?;
+            }
+            Ok(Step::Done(settle(answer, listed)))
+        }
     }
 }
 
 /// One attempt: the answer to a request whose token the API took.
-fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> Result<Asked> {
+pub fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> Result<Asked> {
     /// Tokens that live shorter than a request takes end even this patience.
     const TOKENS: usize = 5;
+    /// A token that was given so shortly ago has not ended.
+    const NEW: Duration = Duration::from_secs(60);
     let mut bearer = session.bearer(wire)?;
     let mut first_refusal = None;
     for _ in 0..TOKENS {
@@ -90,6 +158,11 @@ fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> Resu
             return Ok(Asked { took: (wire.clock)().saturating_duration_since(began), answer });
         }
         let now = (wire.clock)();
+        // Gateways say so on a page; a new token each time would lock the key out.
+        let is_new = now.saturating_duration_since(bearer.since) < NEW;
+        if is_new && answer.as_ref().is_ok_and(is_page) {
+            return Ok(Asked { took: now.saturating_duration_since(began), answer });
+        }
         // A worker can be given a token that another one got before its own was refused, and a token can end on its
         // way: neither says that the API takes none.
         let fresh = first_refusal.is_some_and(|first| bearer.since >= first);
@@ -116,30 +189,28 @@ fn unwelcome(url: &Uri, answer: &Answer) -> Error {
 /// Whether an answer says all that there is to say. `listed` are the statuses that are repeated, none of which is a final no.
 fn is_final(answer: &Answer, listed: &[u16]) -> bool {
     answer.as_ref().is_ok_and(|reply| {
-        let later = listed.contains(&reply.status) || matches!(reply.status, 408 | 429 | 500..);
+        let later = listed.contains(&reply.status) || matches!(reply.status, 408 | 429 | 500..=510 | 512..);
         reply.accepted() || !later
     })
 }
 
 /// What the last answer means.
-fn settle(exchange: Exchange, listed: &[u16]) -> Settled {
-    let is_final = is_final(&exchange.answer, listed);
-    match exchange.answer {
+fn settle(answer: Answer, listed: &[u16]) -> Settled {
+    let is_final = is_final(&answer, listed);
+    match answer {
         Ok(reply) if reply.accepted() => Settled::Accepted(reply),
         Ok(reply) if is_final => Settled::Refused(refusal(&reply)),
-        Ok(reply) => {
-            let reason = noted(refusal(&reply).text(), exchange.interrupted);
-            Settled::NoAnswer { status: Some(reply.status), reason }
-        }
-        Err(broken) => Settled::NoAnswer { status: None, reason: noted(broken.text, exchange.interrupted) },
+        Ok(reply) if reply.status >= 500 => Settled::Failed(refusal(&reply)),
+        Ok(reply) => Settled::NoAnswer { status: Some(reply.status), reason: refusal(&reply).text() },
+        Err(broken) => Settled::NoAnswer { status: None, reason: broken.text },
     }
 }
 
-fn noted(reason: String, interrupted: Option<Exit>) -> String {
-    match interrupted {
-        Some(Exit::GivenUp) => format!("given up while waiting to send it again, after: {reason}"),
-        Some(_) => format!("interrupted while waiting to send it again, after: {reason}"),
-        None => reason,
+/// Why a request is not sent again although it should be.
+pub fn noted(reason: &str, exit: Exit) -> String {
+    match exit {
+        Exit::GivenUp => format!("given up while waiting to send it again, after: {reason}"),
+        _ => format!("interrupted while waiting to send it again, after: {reason}"),
     }
 }
 
@@ -150,6 +221,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::api::refusal::RefusalKind;
     use crate::api::request::{delete, get, post};
     use crate::api::testing::{self, Stage, broken, numbered_tokens, script, stage, status};
     use crate::api::transport::Kind;
@@ -186,13 +258,65 @@ mod tests {
     }
 
     #[test]
-    fn any_2xx_is_accepted_at_once() {
-        for code in [200, 201, 202, 204] {
+    fn a_2xx_of_an_ed_fi_api_is_accepted_at_once() {
+        for code in [200, 201, 204] {
             let stage = host(vec![status(code, "")]);
             let expected = Sent { settled: accepted(code), attempts: 1 };
             assert_eq!(sent(&stage).unwrap(), expected);
             assert_eq!(posts(&stage), ["t1"]);
         }
+    }
+
+    #[test]
+    fn a_race_is_repeated_twice_and_then_a_refusal_of_the_moment() {
+        const RACE: &str = r#"{"type":"urn:ed-fi:api:data-conflict:multi-user-conflict"}"#;
+        let stage = host(vec![status(409, RACE), status(409, ""), status(200, "")]);
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: accepted(200), attempts: 3 });
+        assert_eq!(stage.slept(), [250, 375]);
+        let Settled::Refused(refusal) = settled(vec![status(409, RACE); 3]) else { panic!("it is a refusal") };
+        assert_eq!(refusal.kind(), RefusalKind::Moment);
+    }
+
+    #[test]
+    fn a_host_that_is_away_for_ninety_seconds_is_waited_for_without_spending_repetitions() {
+        let stage = stage(move |request| match request.url == TOKEN {
+            true => testing::token("t1", 1_000),
+            false => broken(Kind::Connect),
+        });
+        // The token was given, so that the host was heard.
+        let error = sent(&stage).unwrap();
+        assert!(matches!(error.settled, Settled::NoAnswer { status: None, .. }));
+        let waited: u64 = stage.slept().iter().sum();
+        assert!((299_000..=311_000).contains(&waited), "{waited} ms for one payload, with default settings");
+    }
+
+    #[test]
+    fn a_page_that_says_401_is_no_reason_for_token_after_token() {
+        let page = || Ok(Reply { status: 401, body: b"<html>Access denied".into(), ..Reply::default() });
+        let stage = host(vec![page(), page()]);
+        let session = session();
+        for _ in 0..2 {
+            let sent = send(&stage.wire, &session, post(&Uri::from_static(STUDENTS), b"{}", None)).unwrap();
+            assert!(matches!(sent.settled, Settled::Refused(refusal) if refusal.kind() == RefusalKind::Site));
+        }
+        assert_eq!(posts(&stage), ["t1", "t1"]);
+    }
+
+    #[test]
+    fn a_2xx_that_shows_that_no_ed_fi_api_gave_it_is_refused_for_every_verb() {
+        let page = || Ok(Reply { status: 200, body: b"<html>Sign in".into(), ..Reply::default() });
+        let stage = host(vec![page(), page(), page(), status(202, ""), status(200, r#"{"error":"no"}"#)]);
+        let (session, url) = (session(), Uri::from_static(STUDENTS));
+        let mut foreign = Vec::new();
+        for request in
+            [post(&url, b"{}", None), get(&url, None, 1_000), delete(&url), post(&url, b"{}", None), delete(&url)]
+        {
+            let Settled::Refused(refusal) = send(&stage.wire, &session, request).unwrap().settled else {
+                panic!("an answer of somebody else is no acceptance")
+            };
+            foreign.push(refusal.kind());
+        }
+        assert_eq!(foreign, [RefusalKind::Site; 5]);
     }
 
     #[test]
@@ -288,8 +412,8 @@ mod tests {
     fn exhausted_patience_is_no_answer() {
         let mut stage = host(vec![status(503, ""), status(503, r#"{"detail":"Try later."}"#)]);
         stage.wire.policy.num_retries = 1;
-        let settled = Settled::NoAnswer { status: Some(503), reason: "Try later.".into() };
-        assert_eq!(sent(&stage).unwrap(), Sent { settled, attempts: 2 });
+        let last = refusal(&Reply { status: 503, body: br#"{"detail":"Try later."}"#.into(), ..Reply::default() });
+        assert_eq!(sent(&stage).unwrap(), Sent { settled: Settled::Failed(last), attempts: 2 });
         let mut stage = host(vec![broken(Kind::Cut), broken(Kind::Cut)]);
         stage.wire.policy.num_retries = 1;
         let settled = Settled::NoAnswer { status: None, reason: "broken as scripted".into() };
@@ -304,23 +428,25 @@ mod tests {
 
     #[test]
     fn a_status_that_is_not_listed_is_refused_unless_it_says_later() {
-        for refused in [400, 403, 404, 405, 409, 413] {
+        for refused in [400, 403, 404, 405, 413] {
             let Settled::Refused(refusal) = settled(vec![status(refused, r#"{"message":"No."}"#)]) else {
                 panic!("{refused} is a refusal")
             };
             assert_eq!((refusal.status, refusal.messages), (refused, vec!["No.".to_string()]));
         }
-        for later in [408, 501, 505] {
-            let expected = Settled::NoAnswer { status: Some(later), reason: "No.".into() };
-            assert_eq!(settled(vec![status(later, r#"{"message":"No."}"#)]), expected);
+        let expected = Settled::NoAnswer { status: Some(408), reason: "No.".into() };
+        assert_eq!(settled(vec![status(408, r#"{"message":"No."}"#)]), expected);
+        for failed in [501, 505] {
+            let settled = settled(vec![status(failed, r#"{"message":"No."}"#)]);
+            assert!(matches!(settled, Settled::Failed(refusal) if refusal.status == failed && refusal.text() == "No."));
         }
     }
 
     #[test]
     fn a_status_that_is_listed_is_never_a_refusal() {
-        let mut stage = host(vec![status(409, ""), status(409, r#"{"message":"No."}"#)]);
-        (stage.wire.policy.statuses, stage.wire.policy.num_retries) = (vec![409], 1);
-        let expected = Settled::NoAnswer { status: Some(409), reason: "No.".into() };
+        let mut stage = host(vec![status(403, ""), status(403, r#"{"message":"No."}"#)]);
+        (stage.wire.policy.statuses, stage.wire.policy.num_retries) = (vec![403], 1);
+        let expected = Settled::NoAnswer { status: Some(403), reason: "No.".into() };
         assert_eq!(sent(&stage).unwrap().settled, expected);
     }
 

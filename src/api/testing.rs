@@ -43,6 +43,7 @@ pub fn connection() -> Connection {
         timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
         num_retries: 0,
+        patience: Duration::from_secs(300),
         backoff_factor: 1.0,
         retry_statuses: Vec::new(),
         verify_ssl: true,
@@ -100,8 +101,16 @@ impl<F: Fn(&Request<'_>) -> Answer + Send + Sync> Transport for Played<F> {
 pub fn stage(play: impl Fn(&Request<'_>) -> Answer + Send + Sync + 'static) -> Stage {
     let (seen, slept, seconds) = (Arc::default(), Arc::<Mutex<Vec<u64>>>::default(), Arc::<AtomicU64>::default());
     let start = Instant::now();
-    let (sleeper, passed, now) = (slept.clone(), slept.clone(), seconds.clone());
-    let policy = Policy { num_retries: 10, backoff_factor: 1.5, statuses: vec![429, 500, 502, 503, 504] };
+    let (sleeper, now) = (slept.clone(), seconds.clone());
+    // Delays are shown in milliseconds, but pass to the nanosecond.
+    let passed = Arc::<AtomicU64>::default();
+    let passing = passed.clone();
+    let policy = Policy {
+        num_retries: 10,
+        backoff_factor: 1.5,
+        statuses: vec![429, 500, 502, 503, 504],
+        patience: Duration::from_secs(300),
+    };
     let limits = Limits { ceiling: 8, adaptive: true, rate: None };
     let wire = Wire {
         transport: Box::new(Played { play, seen: Arc::clone(&seen) }),
@@ -109,11 +118,12 @@ pub fn stage(play: impl Fn(&Request<'_>) -> Answer + Send + Sync + 'static) -> S
         policy,
         sleep: Box::new(move |delay| {
             sleeper.lock().unwrap().push(delay.as_millis() as u64);
+            passing.fetch_add(delay.as_nanos() as u64, Ordering::SeqCst);
             Ok(())
         }),
         clock: Box::new(move || {
-            let slept: u64 = passed.lock().unwrap().iter().sum();
-            start + Duration::from_secs(now.load(Ordering::SeqCst)) + Duration::from_millis(slept)
+            let slept = Duration::from_nanos(passed.load(Ordering::SeqCst));
+            start + Duration::from_secs(now.load(Ordering::SeqCst)) + slept
         }),
         jitter: || 0.0,
     };

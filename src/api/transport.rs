@@ -57,10 +57,14 @@ pub struct Broken {
 pub enum Kind {
     /// Nobody listens there, or no way leads there.
     Connect,
-    /// The host's name could not be looked up.
+    /// The host's name could not be looked up at present.
     Lookup,
+    /// There is no host of that name.
+    NoSuchHost,
     /// The encrypted connection could not be made or broke.
     Tls,
+    /// What listens there does not speak TLS at all.
+    NoTls,
     /// The host's certificate is not to be trusted.
     Certificate,
     /// The host demands a certificate of ours, or another one.
@@ -78,10 +82,14 @@ pub enum Kind {
 }
 
 impl Broken {
-    /// Whether the same request may succeed later.
-    pub fn retryable(&self) -> bool {
-        let never = [Kind::Certificate, Kind::ClientCertificate, Kind::TooLong, Kind::Encoded, Kind::Request];
-        !never.contains(&self.kind)
+    /// Whether the same request may succeed later. A name that nobody knows is likely misspelt, unless its host was `heard` in this run.
+    pub fn retryable(&self, heard: bool) -> bool {
+        match self.kind {
+            Kind::Connect | Kind::Lookup | Kind::Tls | Kind::Timeout | Kind::Cut => true,
+            Kind::NoSuchHost => heard,
+            Kind::NoTls | Kind::Certificate | Kind::ClientCertificate => false,
+            Kind::TooLong | Kind::Encoded | Kind::Request => false,
+        }
     }
 }
 
@@ -221,7 +229,6 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
         reply.next_page_token = text(NEXT_PAGE_TOKEN);
     }
     if !reply.accepted() {
-        reply.location = text(header::LOCATION);
         reply.retry_after = text(header::RETRY_AFTER);
         if reply.retry_after.is_some() {
             reply.date = text(header::DATE);
@@ -235,6 +242,11 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     let mut reader = body.into_reader();
     reader.by_ref().take(kept).read_to_end(&mut reply.body).map_err(|error| broken(error.into()))?;
     let dropped = if whole { 1 } else { DROPPED };
+    // What tells who answered; the usual answer to a payload has no body.
+    if !reply.body.is_empty() || !reply.accepted() {
+        reply.location = text(header::LOCATION);
+        reply.content_type = text(header::CONTENT_TYPE);
+    }
     let more = io::copy(&mut reader.take(dropped), &mut io::sink()).map_err(|error| broken(error.into()))?;
     let coding = text(header::CONTENT_ENCODING);
     let body = match inflate::read(coding.as_deref(), std::mem::take(&mut reply.body), more > 0, kept) {
@@ -275,6 +287,7 @@ fn broken(error: ureq::Error) -> Broken {
     let kind = match &error {
         ureq::Error::Timeout(_) => Kind::Timeout,
         ureq::Error::HostNotFound => Kind::Lookup,
+        ureq::Error::Other(e) if e.downcast_ref().is_some_and(LookupFailed::is_final) => Kind::NoSuchHost,
         ureq::Error::Other(e) if e.is::<LookupFailed>() => Kind::Lookup,
         ureq::Error::Other(e) if e.is::<NothingCame>() => Kind::Timeout,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => Kind::Connect,
@@ -307,7 +320,8 @@ fn broken(error: ureq::Error) -> Broken {
     };
     let text = match kind {
         Kind::Certificate => format!("the host's certificate is not to be trusted: {text}"),
-        Kind::Tls => format!("the host does not speak TLS, which https:// needs: {text}"),
+        Kind::Tls => format!("the encrypted connection, which https:// needs, broke: {text}"),
+        Kind::NoTls => format!("the host does not speak TLS, which https:// needs: {text}"),
         Kind::ClientCertificate => format!("the host does not take our certificate (connection.client_cert): {text}"),
         Kind::TooLong => format!("the head of the answer is longer than {LONGEST_HEAD} bytes"),
         _ => text,
@@ -323,6 +337,8 @@ fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
 fn encryption(error: &rustls::Error) -> Kind {
     use AlertDescription as Alert;
     match error {
+        // The first bytes are no record of TLS, but most likely the answer of a port for plain HTTP.
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Kind::NoTls,
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Kind::Certificate,
         // What a host says of our certificate, or of its absence.
         rustls::Error::AlertReceived(
@@ -538,7 +554,7 @@ mod tests {
         assert_eq!(breaks(&connection(), &babble.to_string()).kind, Kind::Cut);
         assert_eq!(breaks(&connection(), "/no/host").kind, Kind::Request);
         let lookup = breaks(&connection(), "http://a..b/");
-        assert_eq!(lookup.kind, Kind::Lookup);
+        assert_eq!(lookup.kind, Kind::NoSuchHost);
         assert!(lookup.text.starts_with("cannot look up the host a..b: "), "{}", lookup.text);
     }
 
@@ -650,7 +666,7 @@ mod tests {
             let (url, _) = coded(200, coding, body.clone());
             let broken = http(&connection()).call(&get(&url, None)).unwrap_err();
             assert_eq!((broken.kind, broken.text.contains(told)), (kind, true), "{coding}: {}", broken.text);
-            assert_eq!(broken.retryable(), kind == Kind::Cut, "{coding}");
+            assert_eq!(broken.retryable(true), kind == Kind::Cut, "{coding}");
             let (url, _) = coded(400, coding, body);
             let reply = http(&connection()).call(&post(&url, b"{}")).unwrap();
             let said = crate::api::reply::refusal(&reply).text();
@@ -664,7 +680,7 @@ mod tests {
         let patient = Connection { timeout, idle_timeout: Duration::from_millis(50), ..connection() };
         let (silent, _) = host(String::new());
         let broken = breaks(&patient, &silent.to_string());
-        assert_eq!((broken.kind, broken.retryable()), (Kind::Timeout, true));
+        assert_eq!((broken.kind, broken.retryable(true)), (Kind::Timeout, true));
         assert_eq!(broken.text, "nothing came over the connection for 0.05 s (connection.idle_timeout)");
         let (half, _) = host("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".into());
         assert!(breaks(&patient, &half.to_string()).text.contains("connection.idle_timeout"));
@@ -681,7 +697,7 @@ mod tests {
             let _ = stream.fill_buf();
             stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
-        assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::Tls);
+        assert_eq!(breaks(&connection(), &format!("https://{address}/")).kind, Kind::NoTls);
     }
 
     #[test]
@@ -692,9 +708,9 @@ mod tests {
             http.call(&post(&url, b"{}")).unwrap_err()
         };
         assert_eq!(call(false), Broken { kind: Kind::Request, text: EXPOSED.into() });
-        assert_eq!(call(true).kind, Kind::Lookup);
+        assert_eq!(call(true).kind, Kind::NoSuchHost);
         let anonymous = http(&connection()).call(&get(&url, None)).unwrap_err();
-        assert_eq!(anonymous.kind, Kind::Lookup);
+        assert_eq!(anonymous.kind, Kind::NoSuchHost);
     }
 
     #[test]

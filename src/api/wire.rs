@@ -9,13 +9,15 @@ use jiff::Timestamp;
 
 use super::gate::Gate;
 use super::gate::limiter::Limits;
+use super::patience::Patience;
 use super::reply::refusal;
 use super::request::Request;
-use super::retry::{Next, Policy};
+use super::retry::{Fault, Next, Policy, Tries, asked_for};
 use super::transport::{Answer, Transport};
 use crate::clock;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::text::shortened;
 
 /// Sleeps, or tells how the program is to end because somebody asked it to.
 pub type Sleep = Box<dyn Fn(Duration) -> Result<(), Exit> + Send + Sync>;
@@ -62,24 +64,29 @@ impl Wire {
 
     /// Asks once.
     pub fn once(&self, request: &Request<'_>) -> Answer {
-        self.transport.call(request)
+        let answer = self.transport.call(request);
+        self.gate.hear(&answer);
+        answer
     }
 
-    /// Asks until it is accepted, the policy says that the answer is final, or `goes_on` says so, which hears of every
-    /// other answer with the delay until the next try. An error of `call` ends it at once.
+    /// Asks until it is accepted, the policy says that the answer is final, patience with the host is over, or `goes_on` says so, which hears
+    /// of every other answer with the delay until the next try. An error of `call` ends it at once.
+    ///
+    /// For documents and tokens, that workers wait for anyhow.
     pub fn patiently<E>(
         &self,
         mut call: impl FnMut() -> Result<Answer, E>,
         mut goes_on: impl FnMut(&Answer, Duration) -> bool,
     ) -> Result<Exchange, E> {
         let mut attempts = 0;
+        let (mut tries, mut patience) = (Tries::default(), Patience::default());
         loop {
             let answer = call()?;
             attempts += 1;
             if answer.as_ref().is_ok_and(|reply| reply.accepted()) {
                 return Ok(Exchange { answer, attempts, interrupted: None });
             }
-            let interrupted = match self.policy.decide(attempts - 1, &answer, Timestamp::now(), (self.jitter)()) {
+            let interrupted = match self.next(&answer, &mut tries, &mut patience) {
                 Next::After(delay) if goes_on(&answer, delay) => match (self.sleep)(delay) {
                     Ok(()) => continue,
                     Err(exit) => Some(exit),
@@ -89,12 +96,37 @@ impl Wire {
             return Ok(Exchange { answer, attempts, interrupted });
         }
     }
+
+    /// What follows an answer to a request that passes no gate.
+    fn next(&self, answer: &Answer, tries: &mut Tries, patience: &mut Patience) -> Next {
+        let (policy, heard, now) = (&self.policy, self.gate.heard(), (self.clock)());
+        let (fault, asked) = (policy.fault(answer, heard), asked_for(answer, Timestamp::now()));
+        let next = policy.decide(tries, fault, false, asked, (self.jitter)());
+        match next {
+            Next::After(delay) if fault == Fault::Host && !policy.is_bounded() => {
+                patience.tried(asked, now);
+                match patience.is_over(policy, heard, now) {
+                    true => Next::Final,
+                    false => Next::After(patience.wait(policy, heard, delay, asked.is_some(), now)),
+                }
+            }
+            next => next,
+        }
+    }
 }
+
+/// So much of an answer stands in a line of the log or in an error; results and rejects have all of it.
+const LONGEST_SAID: usize = 500;
 
 /// An answer that was no acceptance, on one line.
 pub fn in_words(answer: &Answer) -> String {
     match answer {
-        Ok(reply) => format!("{}, {}", reply.status, refusal(reply).text()),
+        Ok(reply) => {
+            let refusal = refusal(reply);
+            let text = shortened(&refusal.text(), LONGEST_SAID);
+            // That sentence begins with the status itself.
+            if refusal.foreign { text } else { format!("{}, {text}", reply.status) }
+        }
         Err(broken) => broken.text.clone(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 
 use jiff::Zoned;
 
@@ -75,6 +76,7 @@ pub fn prepared_load(
         pool: &pool,
         interrupt,
         stop: &stop,
+        kept: AtomicUsize::new(0),
     };
     let rejects_dir = rejects_dir(config, &api.urls().data, plan, observer);
     let rejects = rejects_dir.clone().map(Rejects::into);

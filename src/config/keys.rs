@@ -51,6 +51,7 @@ pub static KEYS: &[Key] = &[
     key("connection.timeout", Some("connection_timeout"), Kind::Seconds, Some("60"), "the limit of each request, in seconds"),
     key("connection.idle_timeout", None, Kind::Seconds, None, "after how many seconds without a byte a request is repeated; unset: as timeout, 120 if that is above 600"),
     key("connection.num_retries", Some("num_retries"), Kind::Count(0, MANY), Some("10"), "how often a request is repeated"),
+    key("connection.patience", None, Kind::Seconds, Some("300"), "for how long a host that does not answer is waited for, in seconds; at the start of a run at most 30"),
     key("connection.backoff_factor", Some("backoff_factor"), Kind::Number(1.0), Some("1.5"), "by how much each delay is longer than the one before"),
     key("connection.retry_statuses", Some("retry_statuses"), Kind::Statuses, Some("[429, 500, 502, 503, 504]"), "the HTTP statuses after which a request is repeated"),
     key("connection.verify_ssl", None, Kind::Switch, Some("true"), "whether the API's certificate is verified"),

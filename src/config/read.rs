@@ -107,6 +107,7 @@ fn connection(settings: &Settings, given: &Given) -> Result<Connection> {
         timeout: Duration::from_secs_f64(settings.need(TIMEOUT)?),
         idle_timeout: Duration::from_secs_f64(idle_timeout(settings.get(IDLE_TIMEOUT), settings.need(TIMEOUT)?)),
         num_retries: settings.need("connection.num_retries")?,
+        patience: Duration::from_secs_f64(settings.need("connection.patience")?),
         backoff_factor: settings.need("connection.backoff_factor")?,
         retry_statuses: settings.need("connection.retry_statuses")?,
         verify_ssl: settings.need("connection.verify_ssl")?,

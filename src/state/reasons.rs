@@ -33,6 +33,7 @@ impl Said {
             problem_type: problem_type.as_deref().map(Into::into),
             correlation_id: self.correlation_id.as_deref().map(Into::into),
             messages: messages.iter().map(|message| message.to_string()).collect(),
+            ..Refusal::default()
         }
     }
 }

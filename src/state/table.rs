@@ -62,6 +62,12 @@ impl Entry {
         Some(self.key).filter(|key| *key != Entry::NO_KEY)
     }
 
+    /// Whether the API may hold it, although it did not say so: no answer came, or one that the server or somebody else made of a failure.
+    pub fn is_doubtful(&self) -> bool {
+        use RefusalKind::{Moment, Site};
+        matches!(self.standing, Standing::NoAnswer | Standing::Refused(Moment | Site))
+    }
+
     /// Whether the API's record holds it.
     pub fn holds(&self) -> bool {
         matches!(self.standing, Standing::Accepted | Standing::Settled)
@@ -311,8 +317,7 @@ impl Table {
     /// The records that the API may hold in the form of a payload which it refuses now: when that was sent before, no answer came.
     fn unsure(&self, news: &[(Digest, Entry)]) -> FxHashMap<StrictKey, Digest> {
         let refused = news.iter().filter(|(_, entry)| matches!(entry.standing, Standing::Refused(_)));
-        let unanswered = |digest| matches!(self.get(digest), Some(Entry { standing: Standing::NoAnswer, .. }));
-        let before = refused.filter(|(digest, _)| unanswered(digest));
+        let before = refused.filter(|(digest, _)| self.get(digest).is_some_and(|entry| entry.is_doubtful()));
         before.filter_map(|(digest, entry)| Some((entry.record()?, *digest))).collect()
     }
 
@@ -335,7 +340,7 @@ impl Table {
                 self.buckets.push(row as u32);
             }
             self.holds_some |= entry.holds();
-            if entry.standing == Standing::NoAnswer {
+            if entry.is_doubtful() {
                 self.doubtful.extend(entry.record());
             }
         }
@@ -352,10 +357,10 @@ impl Table {
 /// What becomes of another payload of a record, when this was said of the record's last one.
 fn after(what: Standing, other: &mut Entry) -> Standing {
     match (what, other.standing) {
+        (Standing::Accepted, _) if other.is_doubtful() => Standing::Gone,
         (_, Standing::Refused(_)) => other.standing,
         (Standing::Gone, _) => Standing::Gone,
         (_, Standing::Accepted | Standing::Learned) => Standing::Superseded,
-        (Standing::Accepted, Standing::NoAnswer) => Standing::Gone,
         (Standing::Accepted, Standing::Settled) => {
             other.key = Entry::NO_KEY;
             Standing::Settled

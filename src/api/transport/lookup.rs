@@ -82,6 +82,17 @@ pub struct LookupFailed {
     error: io::Error,
 }
 
+impl LookupFailed {
+    /// Whether there is no such host, as far as the resolver knows, and not a failure of the resolver that may pass. The standard library
+    /// has no other word for it than the resolver's own sentence (glibc, macOS, musl, Windows).
+    pub fn is_final(&self) -> bool {
+        const NO_SUCH_NAME: [&str; 5] =
+            ["not known", "no address associated", "does not resolve", "no usable address", "no such host"];
+        let text = self.error.to_string().to_lowercase();
+        NO_SUCH_NAME.iter().any(|known| text.contains(known))
+    }
+}
+
 impl std::fmt::Display for LookupFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cannot look up the host {}: {}", self.host, self.error)
@@ -122,6 +133,17 @@ mod tests {
     /// Lets what is remembered grow old.
     fn age(lookup: &Lookup<Script>) {
         lookup.known.write().unwrap().iter_mut().for_each(|known| known.since -= REMEMBERED);
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_is_told_from_a_resolver_that_fails_for_now() {
+        let is_final = |text: &str| LookupFailed { host: "a".into(), error: io::Error::other(text) }.is_final();
+        assert!(is_final("failed to lookup address information: Name or service not known"));
+        assert!(is_final("failed to lookup address information: nodename nor servname provided, or not known"));
+        assert!(is_final("failed to lookup address information: No address associated with hostname"));
+        assert!(is_final("No such host is known. (os error 11001)"));
+        assert!(!is_final("failed to lookup address information: Temporary failure in name resolution"));
+        assert!(!is_final("failed to lookup address information: System error"));
     }
 
     #[test]
