@@ -4,7 +4,8 @@
 //! comes back, often a [`refusal`], [`retry`] decides what follows; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
 //! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
 //! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
-//! [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes next. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
+//! [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes next. [`descriptors`] gets the values of descriptors.
+//! [`profiles`] tells the media types of a key that works under a profile. [`saved`] is all of that in one file.
 //! [`send`] takes one request for data to its end. [`Api`] ties them together.
 
 pub mod cache;
@@ -16,6 +17,7 @@ pub mod login;
 pub mod metadata;
 pub mod openapi;
 pub mod paging;
+pub mod profiles;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -39,6 +41,7 @@ use self::descriptors::Asking;
 use self::gate::limiter::Limits;
 use self::metadata::Metadata;
 use self::openapi::Collection;
+use self::profiles::Profiles;
 use self::retry::Policy;
 use self::saved::Saved;
 use self::send::Sent;
@@ -68,6 +71,8 @@ pub struct Api {
     discovery: Option<Value>,
     dependencies: Vec<Dependency>,
     session: Session,
+    /// Under which a key works, if it does: then requests name it.
+    profiles: Option<Profiles>,
     saved: Option<Saved>,
 }
 
@@ -104,6 +109,9 @@ impl Api {
             Some(saved) => saved.dependencies.clone(),
             None => documents::ordered(&mut metadata, &base, &urls)?,
         };
+        let resources = dependencies.iter().map(|dependency| dependency.resource.clone()).collect();
+        let naming = profiles::Asking { base: &base, api: &config.api, urls: &urls, resources };
+        let profiles = naming.profiles(&mut metadata, saved.as_ref().map(|saved| &saved.source))?;
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
             .waiting(config.connection.wait_for_token);
@@ -119,6 +127,7 @@ impl Api {
             discovery,
             dependencies,
             session,
+            profiles,
             saved,
         })
     }
@@ -207,13 +216,18 @@ impl Api {
     /// configuration. `correlation` is by what the API's log is to know it. Called by many workers at once. An error stops the run.
     pub fn post(&self, url: &Uri, body: &[u8], correlation: &str) -> Result<Sent> {
         let correlation = HeaderValue::from_str(correlation).ok();
-        send::send(&self.wire, &self.session, request::post(url, body, correlation))
+        let mut request = request::post(url, body, correlation);
+        if let Some(named) = self.profiles.as_ref().and_then(|profiles| profiles.write(url)) {
+            request.content_type = Some(named);
+        }
+        send::send(&self.wire, &self.session, request)
     }
 
     /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]. A body longer
     /// than [`PAGE`] is no answer.
     pub fn get(&self, url: &Uri) -> Result<Sent> {
-        send::send(&self.wire, &self.session, request::get(url, None, PAGE))
+        let accept = self.profiles.as_ref().and_then(|profiles| profiles.read(url));
+        send::send(&self.wire, &self.session, request::Request { accept, ..request::get(url, None, PAGE) })
     }
 
     /// Deletes the record at a URL: that of its resource, a slash and its id. Accepted: it is gone. Refused with 404: it was gone before, perhaps

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::profile::{Profile, is_name};
 use super::yaml::{self, Content, Node};
 use super::{Level, Mode};
 
@@ -39,6 +40,8 @@ pub enum Kind {
     NamesByName,
     /// Texts, by name.
     TextByName,
+    /// The name of a profile, or such names by resource.
+    Profile,
 }
 
 /// A value of one of these types.
@@ -55,6 +58,7 @@ pub enum Value {
     Names(Vec<String>),
     NamesByName(BTreeMap<String, Vec<String>>),
     TextByName(BTreeMap<String, String>),
+    Profile(Profile),
 }
 
 /// What a [`Value`] can be turned into.
@@ -90,6 +94,7 @@ from_value! {
     Names: Vec<String>,
     NamesByName: BTreeMap<String, Vec<String>>,
     TextByName: BTreeMap<String, String>,
+    Profile: Profile,
 }
 
 /// A value that a key may not hold.
@@ -137,13 +142,17 @@ impl Kind {
             Kind::Names => Some(Value::Names(list(node, name)?)),
             Kind::NamesByName => Some(Value::NamesByName(mapping(node, |n| list(n, name))?)),
             Kind::TextByName => Some(Value::TextByName(mapping(node, name)?)),
+            Kind::Profile => Some(Value::Profile(match inline(node)?.content {
+                Content::Mapping(_) => Profile::Each(mapping(node, profile_name)?),
+                _ => Profile::Every(profile_name(node)?),
+            })),
         };
         value.map(Some).ok_or_else(|| wrong(node))
     }
 
     /// Whether it holds entries by name.
     pub fn is_mapping(self) -> bool {
-        matches!(self, Kind::NamesByName | Kind::TextByName)
+        matches!(self, Kind::NamesByName | Kind::TextByName | Kind::Profile)
     }
 }
 
@@ -165,6 +174,9 @@ impl fmt::Display for Kind {
             Kind::Names => f.write_str("a list of names"),
             Kind::NamesByName => f.write_str("a mapping of names to lists of names"),
             Kind::TextByName => f.write_str("a mapping of names to texts"),
+            Kind::Profile => f.write_str(
+                "the name of a profile, of letters, digits, '-', '_' and '.', or a mapping of resources to such names",
+            ),
         }
     }
 }
@@ -194,6 +206,11 @@ fn text(node: &Node) -> Result<&str, Wrong> {
 
 fn name(node: &Node) -> Result<String, Wrong> {
     text(node).map(String::from)
+}
+
+fn profile_name(node: &Node) -> Result<String, Wrong> {
+    let name = text(node)?.trim();
+    if is_name(name) { Ok(name.into()) } else { Err(wrong(node)) }
 }
 
 fn status(node: &Node) -> Result<u16, Wrong> {
