@@ -12,6 +12,7 @@ mod read;
 mod secret;
 mod settings;
 pub mod validate;
+mod value;
 mod yaml;
 
 use std::collections::BTreeMap;

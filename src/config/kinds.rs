@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::profile::{Profile, is_name};
+use super::profile::{self, Profile};
+pub use super::value::{FromValue, Value};
 use super::yaml::{self, Content, Node};
 use super::{Level, Mode};
 
@@ -42,59 +43,6 @@ pub enum Kind {
     TextByName,
     /// The name of a profile, or such names by resource.
     Profile,
-}
-
-/// A value of one of these types.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Value {
-    Text(String),
-    Count(u64),
-    Number(f64),
-    Switch(bool),
-    Mode(Mode),
-    Level(Level),
-    Statuses(Vec<u16>),
-    Names(Vec<String>),
-    NamesByName(BTreeMap<String, Vec<String>>),
-    TextByName(BTreeMap<String, String>),
-    Profile(Profile),
-}
-
-/// What a [`Value`] can be turned into.
-pub trait FromValue: Sized {
-    /// `None` if the value is of another type, or a number that does not fit.
-    fn from_value(value: Value) -> Option<Self>;
-}
-
-macro_rules! from_value {
-    ($($variant:ident: $type:ty),+ $(,)?) => {
-        $(impl FromValue for $type {
-            fn from_value(value: Value) -> Option<$type> {
-                match value {
-                    Value::$variant(value) => value.try_into().ok(),
-                    _ => None,
-                }
-            }
-        })+
-    };
-}
-
-from_value! {
-    Text: String,
-    Count: usize,
-    Count: u32,
-    Count: u64,
-    Count: i32,
-    Number: f64,
-    Switch: bool,
-    Mode: Mode,
-    Level: Level,
-    Statuses: Vec<u16>,
-    Names: Vec<String>,
-    NamesByName: BTreeMap<String, Vec<String>>,
-    TextByName: BTreeMap<String, String>,
-    Profile: Profile,
 }
 
 /// A value that a key may not hold.
@@ -142,10 +90,7 @@ impl Kind {
             Kind::Names => Some(Value::Names(list(node, name)?)),
             Kind::NamesByName => Some(Value::NamesByName(mapping(node, |n| list(n, name))?)),
             Kind::TextByName => Some(Value::TextByName(mapping(node, name)?)),
-            Kind::Profile => Some(Value::Profile(match inline(node)?.content {
-                Content::Mapping(_) => Profile::Each(mapping(node, profile_name)?),
-                _ => Profile::Every(profile_name(node)?),
-            })),
+            Kind::Profile => Profile::read(&inline(node)?).map(Value::Profile),
         };
         value.map(Some).ok_or_else(|| wrong(node))
     }
@@ -174,9 +119,7 @@ impl fmt::Display for Kind {
             Kind::Names => f.write_str("a list of names"),
             Kind::NamesByName => f.write_str("a mapping of names to lists of names"),
             Kind::TextByName => f.write_str("a mapping of names to texts"),
-            Kind::Profile => f.write_str(
-                "the name of a profile, of letters, digits, '-', '_' and '.', or a mapping of resources to such names",
-            ),
+            Kind::Profile => f.write_str(profile::EXPECTED),
         }
     }
 }
@@ -206,11 +149,6 @@ fn text(node: &Node) -> Result<&str, Wrong> {
 
 fn name(node: &Node) -> Result<String, Wrong> {
     text(node).map(String::from)
-}
-
-fn profile_name(node: &Node) -> Result<String, Wrong> {
-    let name = text(node)?.trim();
-    if is_name(name) { Ok(name.into()) } else { Err(wrong(node)) }
 }
 
 fn status(node: &Node) -> Result<u16, Wrong> {

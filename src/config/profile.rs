@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::yaml::{Content, Node};
 use crate::resource::Resource;
+
+/// What a configuration may say of it.
+pub const EXPECTED: &str =
+    "the name of a profile, of letters, digits, '-', '_' and '.', or a mapping of resources to such names";
 
 /// The profile, or the profiles, that requests name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +20,22 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Reads it from a name or a mapping; `None` if it is neither, or a name cannot be part of a media type.
+    pub fn read(node: &Node) -> Option<Profile> {
+        let name = |node: &Node| match &node.content {
+            Content::Text(text) => Some(text.value.trim()).filter(|name| is_name(name)).map(String::from),
+            _ => None,
+        };
+        match &node.content {
+            Content::Mapping(entries) => {
+                let entry = |(resource, node): &(String, Node)| Some((resource.clone(), name(node)?));
+                let given = entries.iter().filter(|(_, node)| !matches!(node.content, Content::Null));
+                given.map(entry).collect::<Option<_>>().map(Profile::Each)
+            }
+            _ => name(node).map(Profile::Every),
+        }
+    }
+
     /// The profile of a resource.
     pub fn of(&self, resource: &Resource) -> Option<&str> {
         match self {
@@ -46,7 +67,7 @@ fn is_of(key: &str, resource: &Resource) -> bool {
 }
 
 /// Whether a name can stand in a media type: a profile's name is part of one.
-pub fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty() && name.bytes().all(plain)
 }
