@@ -1,14 +1,13 @@
 //! The Ed-Fi API, as a loader sees it: where it is, in which order it wants what, and what it says to a payload.
 //!
-//! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what
-//! comes back, often a [`refusal`], [`origin`] tells whether an Ed-Fi API gave it, [`retry`] decides what follows, [`patience`] for how long the host is waited for; [`wire`] joins these and is the only one that sleeps. [`gate`] keeps
-//! the workers together when the API is not well. [`login`] asks for a token, [`session`] keeps the one token of a run, and [`token_file`]
-//! that of the run before. [`urls`], [`dependencies`] and [`openapi`] read the API's own documents, for which [`documents`] asks;
-//! [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes next. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
-//! [`send`] takes one request for data to its end. [`Api`] ties them together.
-//! [`metadata`] gets them and [`cache`] keeps them. [`descriptors`] gets the values of descriptors. [`saved`] is all of that in one file.
-//! [`send`] takes one request for data to its end, and [`site`] judges whether the API is still there when others answer in its place.
-//! [`Api`] ties them together.
+//! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what comes back, often a
+//! [`refusal`], [`origin`] tells whether an Ed-Fi API gave it, [`retry`] decides what follows, [`patience`] for how long the host is waited for;
+//! [`wire`] joins these and is the only one that sleeps. [`gate`] keeps the workers together when the API is not well. [`login`] asks for a
+//! token, [`session`] keeps the one token of a run, and [`token_file`] that of the run before. [`urls`], [`dependencies`] and [`openapi`] read
+//! the API's own documents, for which [`documents`] asks; [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes
+//! next. [`descriptors`] gets the values of descriptors. [`profiles`] tells the media types of a key that works under a profile. [`saved`] is
+//! all of that in one file. [`send`] takes one request for data to its end, and [`site`] judges whether the API is still there when others
+//! answer in its place. [`Api`] ties them together.
 
 pub mod cache;
 pub mod dependencies;
@@ -21,6 +20,7 @@ pub mod openapi;
 pub mod origin;
 pub mod paging;
 pub mod patience;
+pub mod profiles;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -46,6 +46,7 @@ use self::descriptors::Asking;
 use self::gate::limiter::Limits;
 use self::metadata::Metadata;
 use self::openapi::Collection;
+use self::profiles::Profiles;
 use self::retry::Policy;
 use self::saved::Saved;
 use self::send::{Sent, Settled, Step, Trial};
@@ -78,6 +79,8 @@ pub struct Api {
     dependencies: Vec<Dependency>,
     session: Session,
     site: Site,
+    /// Under which a key works, if it does: then requests name it.
+    profiles: Option<Profiles>,
     saved: Option<Saved>,
 }
 
@@ -121,6 +124,9 @@ impl Api {
             Some(saved) => saved.dependencies.clone(),
             None => documents::ordered(&mut metadata, &base, &urls)?,
         };
+        let resources = dependencies.iter().map(|dependency| dependency.resource.clone()).collect();
+        let naming = profiles::Asking { base: &base, api: &config.api, urls: &urls, resources };
+        let profiles = naming.profiles(&mut metadata, saved.as_ref().map(|saved| &saved.source))?;
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
             .waiting(config.connection.wait_for_token);
@@ -137,6 +143,7 @@ impl Api {
             dependencies,
             session,
             site: Site::default(),
+            profiles,
             saved,
         })
     }
@@ -232,6 +239,9 @@ impl Api {
     pub fn post(&self, url: &Uri, body: &[u8], correlation: &str, trial: &mut Trial) -> Result<Step> {
         let correlation = HeaderValue::from_str(correlation).ok();
         let mut request = request::post(url, body, correlation);
+        if let Some(named) = self.profiles.as_ref().and_then(|profiles| profiles.write(url)) {
+            request.content_type = Some(named);
+        }
         let step = send::attempt(&self.wire, &self.session, &mut request, trial)?;
         if let Step::Done(settled) = &step {
             self.heed(settled)?;
@@ -242,7 +252,8 @@ impl Api {
     /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]; sleeps while it
     /// waits. A body longer than [`PAGE`] is no answer.
     pub fn get(&self, url: &Uri) -> Result<Sent> {
-        self.sent(request::get(url, None, PAGE))
+        let accept = self.profiles.as_ref().and_then(|profiles| profiles.read(url));
+        self.sent(request::Request { accept, ..request::get(url, None, PAGE) })
     }
 
     /// Deletes the record at a URL: that of its resource, a slash and its id. Accepted: it is gone. Refused with 404: it was gone before, perhaps

@@ -7,10 +7,12 @@ mod kinds;
 mod lines;
 mod params;
 pub mod paths;
+mod profile;
 mod read;
 mod secret;
 mod settings;
 pub mod validate;
+mod value;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use crate::exit::Exit;
 pub use kinds::Kind;
 pub use params::Params;
 pub use paths::check_data_dir;
+pub use profile::Profile;
 pub use read::{Given, parse};
 pub use secret::{ClientSecret, Secret};
 pub use validate::Validate;
@@ -144,6 +147,8 @@ pub struct Api {
     pub tenant: Option<String>,
     /// Other values for placeholders of the API's URLs, by name.
     pub url_values: BTreeMap<String, String>,
+    /// Under which profile resources are written and read.
+    pub profile: Option<Profile>,
     /// The key.
     pub client_id: String,
     /// Where the secret comes from.

@@ -247,7 +247,7 @@ impl Fetch<'_> {
     ) {
         let (source, ledger) = (&self.sources[news.source], &mut ledgers[news.source]);
         if let What::Opened { total: Some(total), .. } = &news.what {
-            progress.total += total;
+            progress.total = progress.total.saturating_add(*total);
         }
         if !ledger.enter(news.is_stretch, news.what) {
             return;

@@ -23,7 +23,7 @@ const SHORT: u64 = 1024 * 1024;
 const MIDDLING: u64 = 4 * 1024 * 1024;
 
 /// The longest OpenAPI document that is read. Real ones have 3 MB.
-const LONG: u64 = 32 * 1024 * 1024;
+pub const LONG: u64 = 32 * 1024 * 1024;
 
 /// The API's discovery document, or what was found in its place. Where the configuration says all that is needed, it may fail.
 pub fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) -> Result<Result<Value, String>> {
@@ -61,6 +61,15 @@ pub fn ordered(metadata: &mut Metadata<'_>, base: &Uri, urls: &Urls) -> Result<V
     }
 }
 
+/// The API's list of OpenAPI documents at `url`, if it has one.
+pub fn listed(metadata: &mut Metadata<'_>, url: &Uri) -> Result<Option<openapi::Documents>> {
+    let read = |body: &[u8]| openapi::list(url, body);
+    Ok(match metadata.get("the list of OpenAPI documents", SHORT, url, read)? {
+        Found::Document(listed) => Some(listed),
+        Found::Absent(_) => None,
+    })
+}
+
 /// Gets the OpenAPI documents of resources and of descriptors with `get`, which is told their name and place, and gives each to `take`. One
 /// that the API does not have is a warning.
 pub fn of<T>(
@@ -73,14 +82,13 @@ pub fn of<T>(
 ) -> Result<()> {
     let (mut resources, mut descriptors) = (urls.resources_document.clone(), urls.descriptors_document.clone());
     if let (true, Some(list)) = (resources.is_none() || descriptors.is_none(), &urls.open_api) {
-        let read = |body: &[u8]| openapi::list(list, body);
-        match metadata.get("the list of OpenAPI documents", SHORT, list, read)? {
-            Found::Document(listed) => {
+        match listed(metadata, list)? {
+            Some(listed) => {
                 let mended = |url: Option<String>| url.map(|u| urls::mended(base, api, &u)).transpose();
                 resources = resources.or(mended(listed.resources)?);
                 descriptors = descriptors.or(mended(listed.descriptors)?);
             }
-            Found::Absent(_) => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
+            None => (metadata.warn)(format!("the API has no list of OpenAPI documents at {list}")),
         }
     }
     for (what, url) in [("resources", resources), ("descriptors", descriptors)] {

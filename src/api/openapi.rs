@@ -16,13 +16,15 @@ use crate::exit::Exit;
 use crate::model::{Source, compact, openapi};
 use crate::resource::Resource;
 
-/// The URLs of the two documents that describe what can be posted, as the list spells them.
+/// The URLs of the documents that describe what can be posted, as the list spells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Documents {
     /// Of the document of resources.
     pub resources: Option<String>,
     /// Of the document of descriptors.
     pub descriptors: Option<String>,
+    /// The names of profiles, and the URLs of their documents.
+    pub profiles: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +90,7 @@ struct Parameter {
     schema: Value,
 }
 
-/// Reads the list of documents that `url` answered. Composites, profiles and others have a prefix and are passed over.
+/// Reads the list of documents that `url` answered. Profiles have a prefix; composites and others have one too and are passed over.
 pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
     let listed: Vec<Listed> = reply::json(body).or_stop(Exit::GivenUp, || {
         format!("the list of OpenAPI documents at {url} is not what an Ed-Fi API answers")
@@ -97,7 +99,10 @@ pub fn list(url: &Uri, body: &[u8]) -> Result<Documents> {
         let own = |l: &&Listed| l.prefix.as_deref().unwrap_or_default().is_empty() && l.name.eq_ignore_ascii_case(name);
         listed.iter().find(own).and_then(|l| l.endpoint_uri.clone())
     };
-    Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors") })
+    let is_profile = |l: &&Listed| l.prefix.as_deref().is_some_and(|prefix| prefix.eq_ignore_ascii_case("Profiles"));
+    let profile = |l: &Listed| Some((l.name.clone(), l.endpoint_uri.clone()?));
+    let profiles = listed.iter().filter(is_profile).filter_map(profile).collect();
+    Ok(Documents { resources: named("Resources"), descriptors: named("Descriptors"), profiles })
 }
 
 /// The first line of what [`compacted`] makes, by which it is told from a document. Changes whenever the lines that follow mean something else.
@@ -170,14 +175,15 @@ mod tests {
             documents(ods),
             Documents {
                 resources: Some("https://example.com/resources/swagger.json".into()),
-                descriptors: Some("https://example.com/descriptors/swagger.json".into())
+                descriptors: Some("https://example.com/descriptors/swagger.json".into()),
+                profiles: vec![("Resources".into(), "https://example.com/profile".into())]
             }
         );
         let dms = r#"[{"name":"resources","endpointUri":"https://example.com/resources-spec.json"},
             {"name":"Discovery","endpointUri":"https://example.com/discovery-spec.json","prefix":"Other"}]"#;
         assert_eq!(
             documents(dms),
-            Documents { resources: Some("https://example.com/resources-spec.json".into()), descriptors: None }
+            Documents { resources: Some("https://example.com/resources-spec.json".into()), ..Documents::default() }
         );
         assert!(list(&Uri::from_static(URL), b"{}").unwrap_err().to_string().contains(URL));
     }

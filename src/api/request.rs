@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub authorization: Option<HeaderValue>,
     /// The `Content-Type` of the body.
     pub content_type: Option<HeaderValue>,
+    /// The `Accept` header; `None`: anything.
+    pub accept: Option<HeaderValue>,
     /// The `If-None-Match` header: answer 304 if the document still has this ETag.
     pub if_none_match: Option<HeaderValue>,
     /// The `correlation-id` header.
@@ -41,6 +43,7 @@ pub fn get<'a>(url: &'a Uri, etag: Option<&str>, most: u64) -> Request<'a> {
         url,
         authorization: None,
         content_type: None,
+        accept: None,
         if_none_match: etag.and_then(|etag| HeaderValue::from_str(etag).ok()),
         correlation: None,
         body: None,
@@ -55,6 +58,7 @@ pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
         url,
         authorization: Some(login.clone()),
         content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")),
+        accept: None,
         if_none_match: None,
         correlation: None,
         body: Some(b"grant_type=client_credentials"),
@@ -70,6 +74,7 @@ pub fn post<'a>(url: &'a Uri, body: &'a [u8], correlation: Option<HeaderValue>) 
         url,
         authorization: None,
         content_type: Some(HeaderValue::from_static("application/json")),
+        accept: None,
         if_none_match: None,
         correlation,
         body: Some(body),

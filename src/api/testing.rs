@@ -29,6 +29,7 @@ pub fn api(base_url: &str) -> Api {
         instance_code: None,
         tenant: None,
         url_values: BTreeMap::new(),
+        profile: None,
         client_id: "key".into(),
         client_secret: ClientSecret::Given(Secret::new("s3cret")),
     }

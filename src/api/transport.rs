@@ -163,9 +163,10 @@ impl Http {
     /// Sends a request that may go out.
     fn run(&self, request: &Request<'_>) -> Result<http::Response<ureq::Body>, ureq::Error> {
         let mut head = http::Request::builder().method(request.method.clone()).uri(request.url.clone());
-        let headers: [(HeaderName, &Option<HeaderValue>); 4] = [
+        let headers: [(HeaderName, &Option<HeaderValue>); 5] = [
             (header::AUTHORIZATION, &request.authorization),
             (header::CONTENT_TYPE, &request.content_type),
+            (header::ACCEPT, &request.accept),
             (header::IF_NONE_MATCH, &request.if_none_match),
             (CORRELATION_ID, &request.correlation),
         ];

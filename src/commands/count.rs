@@ -129,7 +129,7 @@ impl Census {
             });
             (resource.label().to_string(), told)
         };
-        let total: u64 = self.resources.iter().filter_map(|(_, count)| records(count)).sum();
+        let total: u64 = self.resources.iter().filter_map(|(_, count)| records(count)).fold(0, u64::saturating_add);
         let own = Map::from_iter([("total_records".to_string(), json!(total))]);
         let resources = self.resources.iter().map(resource).collect();
         results(config, "count", (&self.started, &self.completed), resources, own, (exit, self.stopped.as_ref()))

@@ -73,7 +73,7 @@ pub fn run(
         None => Account::default(),
     };
     let accounts: Vec<Account> = counts.into_iter().map(account).collect();
-    let total = accounts.iter().map(|account| account.there).sum();
+    let total = accounts.iter().map(|account| account.there).fold(0, u64::saturating_add);
     let progress = Progress { work: Work::Delete, total, ..Progress::default() };
     let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
     if let (Some(history), false) = (history, deletion.stopped()) {

@@ -41,6 +41,7 @@ pub static KEYS: &[Key] = &[
     key("edfi_api.instance_code", Some("edfi_api_instance_code"), Kind::Text, None, "the instance in the API's URLs"),
     key("edfi_api.tenant", None, Kind::Text, None, "the tenant in the API's URLs"),
     key("edfi_api.url_values", None, Kind::TextByName, None, "values for other placeholders of the API's URLs, by name"),
+    key("edfi_api.profile", None, Kind::Profile, None, "the profile that requests name: one, or one for each resource by its name"),
     key("edfi_api.client_id", Some("edfi_api_client_id"), Kind::Text, None, "the API key; required"),
     key("edfi_api.client_secret", Some("edfi_api_client_secret"), Kind::Secret, None, "the API key's secret; this or one of the next two is required"),
     key("edfi_api.client_secret_file", None, Kind::Path, None, "the file that holds the secret and nothing else"),

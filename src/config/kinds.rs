@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::profile::{self, Profile};
+pub use super::value::{FromValue, Value};
 use super::yaml::{self, Content, Node};
 use super::{Level, Mode};
 
@@ -39,57 +41,8 @@ pub enum Kind {
     NamesByName,
     /// Texts, by name.
     TextByName,
-}
-
-/// A value of one of these types.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Value {
-    Text(String),
-    Count(u64),
-    Number(f64),
-    Switch(bool),
-    Mode(Mode),
-    Level(Level),
-    Statuses(Vec<u16>),
-    Names(Vec<String>),
-    NamesByName(BTreeMap<String, Vec<String>>),
-    TextByName(BTreeMap<String, String>),
-}
-
-/// What a [`Value`] can be turned into.
-pub trait FromValue: Sized {
-    /// `None` if the value is of another type, or a number that does not fit.
-    fn from_value(value: Value) -> Option<Self>;
-}
-
-macro_rules! from_value {
-    ($($variant:ident: $type:ty),+ $(,)?) => {
-        $(impl FromValue for $type {
-            fn from_value(value: Value) -> Option<$type> {
-                match value {
-                    Value::$variant(value) => value.try_into().ok(),
-                    _ => None,
-                }
-            }
-        })+
-    };
-}
-
-from_value! {
-    Text: String,
-    Count: usize,
-    Count: u32,
-    Count: u64,
-    Count: i32,
-    Number: f64,
-    Switch: bool,
-    Mode: Mode,
-    Level: Level,
-    Statuses: Vec<u16>,
-    Names: Vec<String>,
-    NamesByName: BTreeMap<String, Vec<String>>,
-    TextByName: BTreeMap<String, String>,
+    /// The name of a profile, or such names by resource.
+    Profile,
 }
 
 /// A value that a key may not hold.
@@ -137,13 +90,14 @@ impl Kind {
             Kind::Names => Some(Value::Names(list(node, name)?)),
             Kind::NamesByName => Some(Value::NamesByName(mapping(node, |n| list(n, name))?)),
             Kind::TextByName => Some(Value::TextByName(mapping(node, name)?)),
+            Kind::Profile => Profile::read(&inline(node)?).map(Value::Profile),
         };
         value.map(Some).ok_or_else(|| wrong(node))
     }
 
     /// Whether it holds entries by name.
     pub fn is_mapping(self) -> bool {
-        matches!(self, Kind::NamesByName | Kind::TextByName)
+        matches!(self, Kind::NamesByName | Kind::TextByName | Kind::Profile)
     }
 }
 
@@ -165,6 +119,7 @@ impl fmt::Display for Kind {
             Kind::Names => f.write_str("a list of names"),
             Kind::NamesByName => f.write_str("a mapping of names to lists of names"),
             Kind::TextByName => f.write_str("a mapping of names to texts"),
+            Kind::Profile => f.write_str(profile::EXPECTED),
         }
     }
 }

@@ -75,6 +75,7 @@ fn api(settings: &Settings, given: &Given) -> Result<Api> {
         instance_code: settings.get("edfi_api.instance_code"),
         tenant: settings.get("edfi_api.tenant"),
         url_values: settings.get("edfi_api.url_values").unwrap_or_default(),
+        profile: settings.get("edfi_api.profile"),
         // These two have no default. Every command that reads a configuration logs in, so that every configuration
         // must give them; a command that never logs in would be decided on here.
         client_id: settings.need("edfi_api.client_id")?,

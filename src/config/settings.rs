@@ -8,7 +8,7 @@ use super::expand::expand;
 use super::keys::{self, KEYS, Key, Spelling};
 use super::kinds::{FromValue, Kind, Value, Wrong};
 use super::yaml::{Content, Node};
-use super::{Assignment, Level};
+use super::{Assignment, Level, Profile};
 use crate::error::{Error, Result};
 
 /// Everything that is given, by the nested name of its key.
@@ -197,6 +197,10 @@ fn merged(before: Option<&Value>, added: Value) -> Value {
         (Some(Value::TextByName(mut texts)), Value::TextByName(more)) => {
             texts.extend(more);
             Value::TextByName(texts)
+        }
+        (Some(Value::Profile(Profile::Each(mut names))), Value::Profile(Profile::Each(more))) => {
+            names.extend(more);
+            Value::Profile(Profile::Each(names))
         }
         (_, added) => added,
     }

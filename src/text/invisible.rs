@@ -44,9 +44,9 @@ pub fn fault(text: &str, stopped_at: Option<usize>) -> Option<String> {
     let last = || name(text.chars().next_back()?).map(|name| format!("the line ends with {name}; remove it"));
     let within = || {
         let at = stopped_at?.checked_sub(1)?;
-        // Some readers stop behind a character, some before it.
-        let rest = text.get(at..).or_else(|| text.get(text.floor_char_boundary(at)..))?;
-        name(rest.chars().next()?).map(|name| format!("there is {name} between its parts; remove it"))
+        // Some readers stop within a character.
+        let start = (0..=at.min(text.len())).rev().find(|&start| text.is_char_boundary(start))?;
+        name(text[start..].chars().next()?).map(|name| format!("there is {name} between its parts; remove it"))
     };
     first().or_else(within).or_else(last)
 }

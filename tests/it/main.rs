@@ -31,6 +31,7 @@ mod order;
 mod pages;
 mod plans;
 mod policy;
+mod profiles;
 mod properties;
 mod records;
 mod references;
