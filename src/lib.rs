@@ -42,10 +42,11 @@
 //! * What a tier learns is in the journal alone and read back from there at its end, in memory it would be the larger part ([`state`]).
 //! * A block is not handed over payload by payload: workers sift whole blocks and only what is due is queued ([`pool`]). A rerun that skips
 //!   everything hands over nothing.
-//! * A known payload that was to be sent again and got no final answer is remembered as such ([`state::table::Entry::NO_ANSWER`]), so that
+//! * A known payload that was to be sent again and got no final answer is remembered as such ([`state::table::Standing::NoAnswer`]), so that
 //!   a run that was stopped under `--force` is taken up where it stopped.
 //! * Natural keys are read for every load, though only validation needs all of the model: payloads of one key are sent in the order of the files,
 //!   and children after their parents ([`chain`]).
+//! * What a natural key is, where payloads hold it and how it compares stands in one place ([`edfi::key`]); everybody reads it there.
 //! * The sandbox checks payloads with the same [`check`] as validation, so that one cannot say what the other does not.
 //! * `delete` looks up everything before it deletes anything, and the history forgets before the API does ([`mod@delete`]).
 //! * The lock of a target covers all its namespaces, which are folders below it ([`state::target`]).
@@ -53,7 +54,7 @@
 //!
 //! # Rooms, in the order of the way
 //!
-//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`catalog`], [`folder`], [`source`], [`plan`] · [`api`], [`model`], [`check`] · [`state`],
+//! [`cli`], [`config`], [`commands`] · [`selector`], [`nearest`], [`resource`] · [`catalog`], [`folder`], [`source`], [`plan`] · [`api`], [`edfi`], [`model`], [`check`] · [`state`],
 //! [`digest`], [`disk`] · [`load`], [`pool`], [`postbox`], [`sift`], [`payload`], [`chain`], [`door`], [`rejects`] · [`validate`] · [`pages`], [`fetch`] · [`confirm`], [`delete`] · [`skeleton`] · [`outcome`], [`books`], [`observer`], [`terminal`], [`text`], [`report`], [`results`] ·
 //! [`clock`], [`interrupt`], [`error`], [`exit`] · [`sandbox`]
 

@@ -37,7 +37,7 @@ use crate::resource::Resource;
 pub struct Model {
     definitions: Vec<Definition>,
     by_resource: FxHashMap<Resource, usize>,
-    faults: Vec<String>,
+    faults: Vec<(Resource, String)>,
     disagreements: Vec<String>,
 }
 
@@ -86,9 +86,14 @@ impl Model {
         &self.definitions
     }
 
-    /// What is wrong with the documents, in sentences. Resources that need what is wrong are left out.
-    pub fn faults(&self) -> &[String] {
+    /// The resources that are left out because what they need of the documents is broken, and what is wrong with it.
+    pub fn faults(&self) -> &[(Resource, String)] {
         &self.faults
+    }
+
+    /// What is wrong with what the documents say of `resource`, if that is why it is left out.
+    pub fn fault(&self, resource: &Resource) -> Option<&str> {
+        self.faults.iter().find(|(broken, _)| broken == resource).map(|(_, fault)| fault.as_str())
     }
 
     /// Where the marks of natural keys differ from the keys, in sentences.

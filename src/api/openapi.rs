@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::reply;
 use super::transport::http::Uri;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::{Source, compact, openapi};
 use crate::resource::Resource;
@@ -51,7 +51,11 @@ pub struct Collection {
 
 #[derive(Deserialize)]
 struct Document {
-    paths: BTreeMap<String, Path>,
+    paths: Option<BTreeMap<String, Path>>,
+    #[serde(default)]
+    openapi: Value,
+    #[serde(default)]
+    swagger: Value,
     /// Of Swagger 2.0.
     #[serde(default)]
     parameters: BTreeMap<String, Parameter>,
@@ -132,9 +136,12 @@ pub fn add(url: &Uri, body: &[u8], source: &mut Source) -> Result<()> {
 
 /// Reads from the OpenAPI document that `url` answered which resources can be posted, and what each can be asked for.
 pub fn collections(url: &Uri, body: &[u8]) -> Result<BTreeMap<Resource, Collection>> {
-    let document: Document = reply::json(body)
-        .or_stop(Exit::GivenUp, || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers"))?;
-    let posted = document.paths.iter().filter(|(_, path)| path.post.is_some());
+    let wrong = || format!("the OpenAPI document at {url} is not what an Ed-Fi API answers");
+    let document: Document = reply::json(body).or_stop(Exit::GivenUp, wrong)?;
+    if document.paths.is_none() && document.openapi.is_null() && document.swagger.is_null() {
+        return Err(Error::api(wrong()));
+    }
+    let posted = document.paths.iter().flatten().filter(|(_, path)| path.post.is_some());
     // A path with a placeholder has three segments and so is no resource's.
     Ok(posted.filter_map(|(path, item)| Some((Resource::from_path(path)?, document.collection(path, item)))).collect())
 }
@@ -146,7 +153,10 @@ impl Document {
         Collection {
             parameters: parameters().filter_map(|parameter| parameter.name.clone()).collect(),
             largest_page: limit.and_then(|limit| limit.maximum.as_u64().or(limit.schema["maximum"].as_u64())),
-            partitions: self.paths.contains_key(&format!("{}/partitions", path.trim_end_matches('/'))),
+            partitions: self
+                .paths
+                .iter()
+                .any(|all| all.contains_key(&format!("{}/partitions", path.trim_end_matches('/')))),
         }
     }
 

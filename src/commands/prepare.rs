@@ -134,7 +134,9 @@ fn model(source: &Source, observer: &mut dyn Observer) -> Option<Model> {
     });
     let model = model.ok().filter(|model| !model.definitions().is_empty())?;
     let (faults, more) = model.faults().split_at(model.faults().len().min(SHOWN));
-    faults.iter().for_each(|fault| observer.log(Level::Warning, &format!("{fault}; the resource is not checked")));
+    for (resource, fault) in faults {
+        observer.log(Level::Warning, &format!("{resource}: {fault}; the resource is not checked"));
+    }
     if !more.is_empty() {
         let text = format!("{} more resources are not checked, because the OpenAPI documents are broken", more.len());
         observer.log(Level::Warning, &text);
@@ -148,7 +150,7 @@ fn tell_of_key(resource: &Resource, model: &Model, observer: &mut dyn Observer) 
     let why = match model.get(resource).map(|definition| &definition.natural) {
         Some(Ok(_)) => return,
         Some(Err(why)) => why,
-        None => "the documents do not describe it",
+        None => model.fault(resource).unwrap_or("the documents do not describe it"),
     };
     let name = resource.name();
     let text = format!("{name}: {why}; so payloads of one natural key may overtake each other");

@@ -115,7 +115,11 @@ fn validated(
     for (job, checker) in plan.jobs().zip(&checkers_of_jobs) {
         let name = job.turn.resource.label();
         let Some(checker) = checker else {
-            unchecked.push(format!("{name} is not in the API's documents: its lines were read as JSON only"));
+            let why = model.fault(&job.turn.resource).map_or_else(
+                || format!("{name} is not in the API's documents"),
+                |fault| format!("what the API's documents say of {name} is broken ({fault})"),
+            );
+            unchecked.push(format!("{why}: its lines were read as JSON only"));
             continue;
         };
         if let (Some(Err(why)), true) = (model.get(&job.turn.resource).map(|d| &d.natural), does(Method::Uniqueness)) {

@@ -33,10 +33,10 @@ impl Model {
                     definitions.push(definition);
                     disagreements.extend(derived.disagreement.clone());
                 }
-                Err(wrong) => faults.push(format!("{}: {wrong}", endpoint.resource)),
+                Err(wrong) => faults.push((endpoint.resource.clone(), wrong)),
             }
         }
-        if let (true, Some(fault)) = (definitions.is_empty(), faults.first()) {
+        if let (true, Some((_, fault))) = (definitions.is_empty(), faults.first()) {
             return Err(Error::api(format!("the OpenAPI documents describe no resource that can be read; {fault}")));
         }
         let by_resource = definitions.iter().enumerate().map(|(at, d)| (d.resource.clone(), at)).collect();

@@ -196,14 +196,16 @@ fn a_schema_that_is_missing_or_contains_itself_takes_only_the_resources_that_nee
         let model = Model::from_openapi([&document]).unwrap();
         let known = |name: &str| model.get(&Resource::new("ed-fi", name)).is_some();
         assert!(!known("periods") && known("grades") && known("sections") && known("termDescriptors"));
-        let [fault] = model.faults() else { panic!("{:?}", model.faults()) };
-        let named = ["ed-fi/periods", "the property more of the OpenAPI schema edFi_period", what];
+        let [(resource, fault)] = model.faults() else { panic!("{:?}", model.faults()) };
+        assert_eq!(resource.to_string(), "ed-fi/periods");
+        let named = ["the property more of the OpenAPI schema edFi_period", what];
         assert!(named.iter().all(|part| fault.contains(part)), "{fault}");
     }
     let mut document = grades();
     document["paths"]["/ed-fi/sections"]["post"] = json!({"parameters": []});
     let model = Model::from_openapi([&document]).unwrap();
-    assert_eq!(model.faults(), ["ed-fi/sections: the OpenAPI document does not tell what is posted"]);
+    let sections = Resource::new("ed-fi", "sections");
+    assert_eq!(model.fault(&sections), Some("the OpenAPI document does not tell what is posted"));
     assert_eq!(model.definitions().len(), 3);
 }
 
