@@ -84,7 +84,9 @@ pub struct Load<'a> {
     pub invalid: &'a Invalid,
     /// Whose mended copies the files hold.
     pub origins: &'a Origins,
-    /// Who sends.
+    /// Who sends, as the API knows it: a refusal that is about the caller is kept with it.
+    pub client_id: &'a str,
+    /// The workers.
     pub pool: &'a ThreadPool,
     /// Whether somebody wants it to stop.
     pub interrupt: &'a Interrupt,
@@ -612,7 +614,7 @@ impl Load<'_> {
                     entries.push((outcome.resource, entry));
                     entries.extend(self.settled(outcome, entry.1).map(|original| (outcome.resource, original)));
                     if let News::Refused(_, Some(Letter { why: Why::Answer(refusal), .. })) = news {
-                        said.push((outcome.resource, (entry.0, Said::of(refusal))));
+                        said.push((outcome.resource, (entry.0, Said::of(refusal, self.client_id))));
                     }
                 }
                 // It is answered for now, so that nothing is in doubt until it is sent again.

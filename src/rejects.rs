@@ -17,7 +17,7 @@ use serde_json::json;
 
 pub use origins::Origins;
 
-use crate::api::refusal::Refusal;
+use crate::api::refusal::{Refusal, RefusalKind};
 use crate::digest::Digest;
 use crate::disk::{self, System};
 use crate::error::{Context, Result};
@@ -54,6 +54,8 @@ pub enum Why {
 /// Where dead letters go.
 pub struct Rejects {
     folder: PathBuf,
+    /// Who is refused.
+    client_id: String,
     /// By the label of the resource.
     drafts: BTreeMap<String, Draft>,
 }
@@ -64,9 +66,9 @@ struct Draft {
 }
 
 impl Rejects {
-    /// Into this folder, which is made when there is something to be written.
-    pub fn into(folder: PathBuf) -> Rejects {
-        Rejects { folder, drafts: BTreeMap::new() }
+    /// Into this folder, which is made when there is something to be written. Refusals that are about the caller name it.
+    pub fn into(folder: PathBuf, client_id: &str) -> Rejects {
+        Rejects { folder, client_id: client_id.into(), drafts: BTreeMap::new() }
     }
 
     /// Adds a letter of the resource with that label.
@@ -80,21 +82,31 @@ impl Rejects {
         }
         let folder = self.folder.display();
         let Some(draft) = self.drafts.get_mut(resource) else { return Ok(()) };
-        let reason = letter.reason().to_string();
+        let reason = letter.reason(&self.client_id).to_string();
         let write = |to: &mut BufWriter<File>, line: &[u8]| to.write_all(line).and_then(|()| to.write_all(b"\n"));
         write(&mut draft.payloads, &letter.bytes)
             .and_then(|()| write(&mut draft.reasons, reason.as_bytes()))
             .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {folder}"))
     }
 
-    /// Puts the files of these resources, all of the run's, in place of those of the run before. Returns what became of those that somebody edited.
-    pub fn close<'n>(mut self, resources: impl IntoIterator<Item = &'n str>) -> Result<Vec<String>> {
+    /// Puts the files of these resources, all of the run's, in place of those of the run before. Returns what became of those that somebody edited;
+    /// `arrived` tells whether the API accepted all payloads of one of the resources, by their position.
+    pub fn close<'n>(
+        mut self,
+        resources: impl IntoIterator<Item = &'n str>,
+        mut arrived: impl FnMut(usize, &[Digest]) -> Result<bool>,
+    ) -> Result<Vec<String>> {
         let mut kept = Vec::new();
         let aside = self.folder.join(format!("edited-{}", Zoned::now().strftime("%Y%m%dT%H%M%S")));
-        for resource in resources {
+        for (number, resource) in resources.into_iter().enumerate() {
             let draft = self.drafts.remove(resource);
             let current = self.folder.join(format!("{resource}.jsonl"));
-            if origins::is_edited(&current) {
+            let edited = origins::edited(&current);
+            let edited = match edited {
+                Some(payloads) => draft.is_some() || !arrived(number, &payloads)?,
+                None => false,
+            };
+            if edited {
                 if draft.is_none() {
                     kept.push(format!("{} was edited, so it is left as it is; nothing replaces it", current.display()));
                     continue;
@@ -180,7 +192,7 @@ pub fn same_folder(a: &Path, b: &Path) -> bool {
 }
 
 impl Letter {
-    fn reason(&self) -> serde_json::Value {
+    fn reason(&self, client_id: &str) -> serde_json::Value {
         let (answer, messages) = match &self.why {
             Why::Answer(refusal) => (Some(refusal), refusal.messages.clone()),
             Why::Flaw(message) => (None, vec![message.clone()]),
@@ -191,6 +203,7 @@ impl Letter {
             "line": self.place.line,
             "status_code": answer.map(|refusal| refusal.status),
             "kind": answer.map(|refusal| refusal.kind().name()),
+            "client_id": answer.filter(|refusal| refusal.kind() == RefusalKind::Caller).map(|_| client_id),
             "type": answer.and_then(|refusal| refusal.problem_type.as_deref()),
             "messages": messages,
             "correlation_id": answer.and_then(|refusal| refusal.correlation_id.as_deref()),
@@ -209,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_is_about_the_caller_names_it_and_each_names_its_kind_and_payload() {
+        let reason = |status| letter(1, Why::Answer(Refusal::earlier(status))).reason("key");
+        assert_eq!((&reason(403)["kind"], &reason(403)["client_id"]), (&"caller".into(), &"key".into()));
+        assert_eq!((&reason(400)["kind"], &reason(400)["client_id"]), (&"payload".into(), &serde_json::Value::Null));
+        assert_eq!(reason(400)["digest"], Digest::of(b"{\"a\":\xff}").to_string());
+    }
+
+    #[test]
     fn letters_are_kept_byte_for_byte_with_a_reason_each_and_replaced_by_the_next_run() {
         let folder = std::env::temp_dir().join(format!("lightbeam-rejects-{}", std::process::id()));
         let refusal = Refusal {
@@ -218,11 +239,11 @@ mod tests {
             messages: vec!["too long".into()],
             ..Refusal::default()
         };
-        let mut rejects = Rejects::into(folder.clone());
+        let mut rejects = Rejects::into(folder.clone(), "key");
         rejects.add("students", &letter(7, Why::Answer(refusal))).unwrap();
         rejects.add("students", &letter(9, Why::Flaw("not UTF-8".into()))).unwrap();
         assert!(!folder.join("students.jsonl").exists(), "nothing is in place before the end");
-        rejects.close(["students", "schools"]).unwrap();
+        rejects.close(["students", "schools"], |_, _| Ok(false)).unwrap();
         assert_eq!(fs::read(folder.join("students.jsonl")).unwrap(), b"{\"a\":\xff}\n{\"a\":\xff}\n");
         let reasons = fs::read_to_string(folder.join("students.reasons.jsonl")).unwrap();
         let reasons: Vec<serde_json::Value> = reasons.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -234,13 +255,13 @@ mod tests {
             (&reasons[1]["status_code"], &reasons[1]["messages"][0]),
             (&serde_json::Value::Null, &"not UTF-8".into())
         );
-        Rejects::into(folder.clone()).close(["schools"]).unwrap();
-        let mut abandoned = Rejects::into(folder.clone());
+        Rejects::into(folder.clone(), "key").close(["schools"], |_, _| Ok(false)).unwrap();
+        let mut abandoned = Rejects::into(folder.clone(), "key");
         abandoned.add("students", &letter(1, Why::Answer(Refusal::earlier(400)))).unwrap();
         drop(abandoned);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "a run that broke off leaves everything as it was");
         assert!(folder.join("students.jsonl").exists(), "a resource that was not part of the run keeps its letters");
-        Rejects::into(folder.clone()).close(["students"]).unwrap();
+        Rejects::into(folder.clone(), "key").close(["students"], |_, _| Ok(false)).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -9,6 +9,7 @@ use jiff::Zoned;
 use super::prepare::{Prepared, prepare};
 use crate::books::Books;
 use crate::config::{Config, Level};
+use crate::digest::Digest;
 use crate::disk::{self, System};
 use crate::door::Door;
 use crate::error::Result;
@@ -73,19 +74,26 @@ pub fn prepared_load(
         resend,
         invalid,
         origins,
+        client_id: &config.api.client_id,
         pool: &pool,
         interrupt,
         stop: &stop,
         kept: AtomicUsize::new(0),
     };
     let rejects_dir = rejects_dir(config, &api.urls().data, plan, observer);
-    let rejects = rejects_dir.clone().map(Rejects::into);
+    let rejects = rejects_dir.clone().map(|folder| Rejects::into(folder, &config.api.client_id));
     let mut desk = Desk { history, books: Books::new(plan), rejects, told_to_stop: false, observer };
     match (load.run(&mut desk), desk.rejects.take()) {
         (Err(error), _) => drop(stop.set(Stopped::for_error(&error))),
         (Ok(()), Some(rejects)) => {
             let names = plan.jobs().map(|job| job.turn.resource.label());
-            match rejects.close(names) {
+            let resources: Vec<_> = plan.jobs().map(|job| &job.turn.resource).collect();
+            let history = &mut desk.history;
+            let arrived = |number: usize, payloads: &[Digest]| {
+                let table = history.table(resources[number], 0)?;
+                Ok(payloads.iter().all(|payload| table.get(payload).is_some_and(|entry| entry.arrived())))
+            };
+            match rejects.close(names, arrived) {
                 Ok(kept) => kept.iter().for_each(|text| desk.observer.log(Level::Warning, text)),
                 Err(error) => desk.observer.log(Level::Error, &error.to_string()),
             }

@@ -46,11 +46,11 @@ impl Origins {
     }
 }
 
-/// Whether somebody changed a file of rejects since it was written. `false` if the file of reasons does not tell.
-pub fn is_edited(file: &Path) -> bool {
-    let before = reasons_of(file).and_then(|path| reasons(&path).ok().flatten());
-    let now = || payloads(file).ok().map(|lines| lines.into_iter().map(|(_, digest)| digest).collect::<Vec<_>>());
-    before.is_some_and(|before| now().is_some_and(|now| now != before))
+/// The payloads of a file of rejects, if somebody changed it since it was written. `None` also if the file of reasons does not tell.
+pub fn edited(file: &Path) -> Option<Vec<Digest>> {
+    let before = reasons(&reasons_of(file)?).ok()??;
+    let now: Vec<Digest> = payloads(file).ok()?.into_iter().map(|(_, digest)| digest).collect();
+    (now != before).then_some(now)
 }
 
 /// The file of reasons that belongs to a file of payloads.

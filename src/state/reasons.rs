@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fxhash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::api::refusal::Refusal;
+use crate::api::refusal::{Refusal, RefusalKind};
 use crate::digest::Digest;
 
 /// What the API said to one payload.
@@ -18,16 +18,17 @@ pub struct Said {
 }
 
 impl Said {
-    /// What is kept of a refusal.
-    pub fn of(refusal: &Refusal) -> Said {
+    /// What is kept of a refusal: also the caller, if it is about that one.
+    pub fn of(refusal: &Refusal, client_id: &str) -> Said {
         let messages = refusal.messages.iter().map(|message| message.as_str().into()).collect();
-        let text = Text { problem_type: refusal.problem_type.as_deref().map(Into::into), messages };
+        let caller = (refusal.kind() == RefusalKind::Caller).then(|| client_id.into());
+        let text = Text { problem_type: refusal.problem_type.as_deref().map(Into::into), messages, caller };
         Said { text: Arc::new(text), correlation_id: refusal.correlation_id.as_deref().map(Into::into) }
     }
 
     /// The refusal, of which the status is known besides.
     pub fn refusal(&self, status: u16) -> Refusal {
-        let Text { problem_type, messages } = &*self.text;
+        let Text { problem_type, messages, .. } = &*self.text;
         Refusal {
             status,
             problem_type: problem_type.as_deref().map(Into::into),
@@ -45,6 +46,8 @@ pub struct Text {
     pub problem_type: Option<Box<str>>,
     /// What the API said, most specific first.
     pub messages: Vec<Box<str>>,
+    /// The client id of the caller, if the refusal is about that one.
+    pub caller: Option<Box<str>>,
 }
 
 /// What the API said to the refused payloads of a resource.
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     fn said(message: &str, id: &str) -> Said {
-        let text = Text { problem_type: Some("urn:test".into()), messages: vec![message.into()] };
+        let text = Text { problem_type: Some("urn:test".into()), messages: vec![message.into()], caller: Some("key".into()) };
         Said { text: Arc::new(text), correlation_id: Some(id.into()) }
     }
 

@@ -253,7 +253,7 @@ mod tests {
             |i: u32| Entry { key: StrictKey([i as u8; 12]), ..Entry::of_status(i, if i % 2 == 0 { 201 } else { 400 }) };
         let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), entry(i)));
         let mut table = Table::default().under(7).with(rows.collect());
-        let text = Text { problem_type: None, messages: vec!["no".into()] };
+        let text = Text { problem_type: None, messages: vec!["no".into()], caller: None };
         let said = Said { text: Arc::new(text), correlation_id: Some("run".into()) };
         table.reasons_mut().add(Digest::of(&1_u32.to_le_bytes()), said);
         table
