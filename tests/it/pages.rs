@@ -141,6 +141,20 @@ fn a_host_that_drops_the_query_ends_a_fetch_with_a_reason_and_without_a_file() {
 }
 
 #[test]
+fn partitions_that_all_give_the_same_page_are_told_even_if_nobody_counts() {
+    fn without_token(path: &str) -> String {
+        without(path, &["pageToken", "pageSize"])
+    }
+    fn without_next(head: &str) -> String {
+        let is_next = |line: &&str| line.to_ascii_lowercase().starts_with("next-page-token:");
+        uncounted(head).split_inclusive("\r\n").filter(|line| !is_next(line)).collect()
+    }
+    let stage = stage(600, false);
+    let _between = Between::new(&stage, without_token, without_next);
+    fetch(&stage, &[]).expect(3).tells(&["records again while it was fetched"]);
+}
+
+#[test]
 fn a_resource_without_a_total_is_a_row_that_says_so_and_the_others_are_counted() {
     fn students_uncounted(head: &str) -> String {
         if head.contains("Total-Count: 3\r\n") { uncounted(head) } else { head.into() }
@@ -203,6 +217,27 @@ fn validation_finds_all_keys_on_short_pages_and_blames_no_payload_for_pages_that
     assert!(asked < 20 && !unchecked.contains("students"), "{asked} {unchecked}");
     let (asked, unchecked) = validate(without_place);
     assert!(asked < 20 && unchecked.contains("the API gave"), "{asked} {unchecked}");
+}
+
+#[test]
+fn values_of_descriptors_whose_pages_lead_nowhere_are_not_known_and_no_payload_is_blamed() {
+    let stage = Stage::new();
+    let value = |n: usize| json!({"namespace": "uri://ed-fi.org/SexDescriptor", "codeValue": n.to_string(), "shortDescription": "x"});
+    stage.data("sexDescriptors.jsonl", &(1..=60).map(|n| value(n).to_string()).collect::<Vec<_>>());
+    stage.run(&["send", "--quiet"]).expect(0);
+    std::fs::remove_file(stage.folder.0.join("data/sexDescriptors.jsonl")).unwrap();
+    let student = |n: usize| {
+        students(1)[0].replacen('{', &format!(r#"{{"birthSexDescriptor":"uri://ed-fi.org/SexDescriptor#{n}","#), 1)
+    };
+    stage.data("students.jsonl", &[student(60), student(60).replace("Ada", "Eve")]);
+    let validate = || stage.run(&["validate", "-w", "--set", "validate.methods", "[descriptors]"]);
+    {
+        let _between = Between::new(&stage, seven, as_it_is);
+        validate().expect(0);
+    }
+    let between = Between::new(&stage, without_place, as_it_is);
+    validate().expect(0).tells(&["the API does not give the values of", "passes over limit and offset"]);
+    assert_eq!(between.asked("sexDescriptors"), 2);
 }
 
 #[test]
