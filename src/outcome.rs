@@ -141,12 +141,17 @@ pub struct Tally {
     pub accepted: BTreeMap<u16, u64>,
     /// The failures, by reason.
     pub failures: FxHashMap<Reason, Places>,
+    /// How many bytes the messages of these have.
+    pub bytes: usize,
 }
 
 impl Tally {
     /// So many different reasons are kept for a resource; further ones are filed together by status, so that memory stays bounded where
     /// every message differs.
     const REASONS: usize = 5_000;
+
+    /// And no more of them than have so many bytes together, for messages can be as long as answers are.
+    const BYTES: usize = 4 * 1024 * 1024;
 
     /// Counts an outcome.
     pub fn add(&mut self, outcome: Outcome) {
@@ -177,7 +182,10 @@ impl Tally {
                 return;
             }
         };
-        let reason = match self.failures.len() < Tally::REASONS || self.failures.contains_key(&reason) {
+        let room = self.failures.len() < Tally::REASONS && self.bytes + reason.message.len() <= Tally::BYTES;
+        let is_known = self.failures.contains_key(&reason);
+        self.bytes += if room && !is_known { reason.message.len() } else { 0 };
+        let reason = match room || is_known {
             true => reason,
             false => Reason { status: reason.status, message: "(further messages, not kept apart)".into() },
         };
@@ -212,6 +220,19 @@ mod tests {
         assert_eq!(tally.failures[&reason("too long")].values().next(), Some(&vec![3, 5]));
         tally.add(outcome(6, Verdict::Accepted { status: 200 }));
         assert!(!tally.counts.balances(), "an outcome without a line must show");
+    }
+
+    #[test]
+    fn long_reasons_are_kept_whole_until_they_are_too_many_and_still_counted() {
+        let mut tally = Tally::default();
+        let long = |line: u64| reason(&format!("no {line} {}", "x".repeat(60_000)));
+        for line in 0..1_000 {
+            tally.add(outcome(line, Verdict::Refused(long(line))));
+        }
+        assert!(tally.failures.contains_key(&long(0)), "nothing of it is cut");
+        let bytes: usize = tally.failures.keys().map(|reason| reason.message.len()).sum();
+        assert!((4_000_000..5_000_000).contains(&bytes), "{bytes}");
+        assert_eq!(tally.failures.values().flat_map(|p| p.values()).map(Vec::len).sum::<usize>(), 1_000);
     }
 
     #[test]
