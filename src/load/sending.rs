@@ -64,8 +64,8 @@ impl Load<'_> {
             Work::Fresh(payload) => (payload, Course::default()),
             Work::Again(again) => match self.resumed(*again) {
                 Ok(taken_up) => taken_up,
-                Err(news) => {
-                    hand_in(news);
+                Err(outcome) => {
+                    hand_in(News::Settled(outcome));
                     return None;
                 }
             },
@@ -80,16 +80,16 @@ impl Load<'_> {
     }
 
     /// A delayed payload whose time has come, or what it ends as if it is not sent any more.
-    fn resumed(&self, Again { parked, course }: Again) -> std::result::Result<(Payload, Course), News> {
+    fn resumed(&self, Again { parked, course }: Again) -> Result<(Payload, Course), Outcome> {
         match (self.stopped(), course.reason) {
             (true, Some(Reason { status, message })) => {
                 let exit = self.interrupt.asked().unwrap_or(Exit::GivenUp);
                 let reason = Reason { status, message: send::noted(&message, exit) };
-                Err(News::Settled(parked.without_answer(reason)))
+                Err(parked.without_answer(reason))
             }
             (_, reason) => match parked.fetch() {
                 Ok(payload) => Ok((payload, Course { reason, ..course })),
-                Err(outcome) => Err(News::Settled(outcome)),
+                Err(outcome) => Err(outcome),
             },
         }
     }
@@ -137,7 +137,7 @@ impl Load<'_> {
                 || Course { trial: if last { Trial::to_blame() } else { Trial::default() }, ..Course::default() };
             let course_of_it = course.take().map_or_else(begun, |course| *course);
             let news = match self.resumed(Again { parked, course: course_of_it }) {
-                Err(news) => news,
+                Err(outcome) => News::Settled(outcome),
                 Ok((payload, mut course)) => match self.send(payload, &mut course, last) {
                     Went::To(news) => news,
                     Went::Again(after, parked) => {

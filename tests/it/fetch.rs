@@ -100,7 +100,8 @@ fn faults_and_tokens_that_expire_leave_no_gap() {
         fetch(&stage, &[&settings[..], &["--sendable"]].concat()).0.expect(0);
         // In the order in which they were made: what had to be sent again came after others.
         let (mut fetched, mut sent) = (lines(&stage, "out/students.jsonl"), students(30));
-        (fetched.sort(), sent.sort());
+        fetched.sort();
+        sent.sort();
         assert_eq!(fetched, sent);
         let refused = stage.sandbox.received()[before..].iter().filter(|request| request.status != Some(200)).count();
         assert!(refused > 2 || number(&stage.stats()["tokens"]) > tokens, "nothing went wrong");
