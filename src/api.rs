@@ -315,7 +315,7 @@ impl Api {
                 .and_then(|url| send::authorized(&self.wire, &self.session, &mut request::get(&url, None, PAGE)));
             match asked.map(|asked| asked.answer) {
                 Ok(Ok(reply)) if reply.accepted() => return Probed::Serves,
-                Ok(Ok(reply)) if (400..500).contains(&reply.status) && !origin::is_foreign(&reply) => {
+                Ok(Ok(reply)) if (reply.status == 403 && !origin::is_foreign(&reply)) || is_problem(&reply) => {
                     probed = Probed::Answers;
                 }
                 Ok(answer) => return Probed::Gone(wire::in_words(&answer)),
@@ -324,6 +324,12 @@ impl Api {
         }
         probed
     }
+}
+
+/// Whether an answer is the API's no: what stands before it may say no as well, but not in JSON.
+fn is_problem(reply: &reply::Reply) -> bool {
+    let is_json = reply::json::<serde_json::Map<String, Value>>(&reply.body).is_ok();
+    (400..500).contains(&reply.status) && is_json && !origin::is_foreign(reply)
 }
 
 #[cfg(test)]

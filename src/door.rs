@@ -16,7 +16,7 @@ const KNOCKS: u32 = 5;
 
 /// So many failures of the server in a row raise the question whether it fails at a resource of which it accepted some payloads: a few that
 /// it cannot stand may be neighbours.
-const KNOCKS_LATER: u32 = 16;
+const KNOCKS_LATER: u32 = 12;
 
 /// One resource's door; workers share it.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Door {
     refusals: AtomicU32,
     /// Failures of the server in a row.
     failures: AtomicU32,
+    /// And how many of them tell of the resource.
+    telling: AtomicU32,
     /// How many payloads were accepted.
     accepted: AtomicU32,
     /// Whether the API served another resource after the last row of failures. Held by the one who asks.
@@ -79,10 +81,12 @@ impl Door {
                 self.accepted.fetch_add(1, Ordering::Relaxed);
                 clear(&self.refusals);
                 clear(&self.failures);
+                clear(&self.telling);
             }
             Settled::Refused(_) => {
                 clear(&self.refusals);
                 clear(&self.failures);
+                clear(&self.telling);
             }
             Settled::Failed(_) | Settled::NoAnswer { .. } => {}
         }
@@ -119,9 +123,11 @@ impl Door {
     }
 
     /// The API failed at a payload with 5xx. After so many in a row with none accepted, `serves_others` asks whether it serves another
-    /// resource; if it does, and again after as many more, it is this resource that fails, and its door closes.
-    pub fn failed(&self, refusal: &Refusal, serves_others: impl FnOnce() -> bool) {
+    /// resource; if it does, and again after as many more, it is this resource that fails, and its door closes. `tells`: the payload was not
+    /// among those that failed before while others were accepted.
+    pub fn failed(&self, refusal: &Refusal, tells: bool, serves_others: impl FnOnce() -> bool) {
         let most = if self.accepted() > 0 { KNOCKS_LATER } else { KNOCKS };
+        self.telling.fetch_add(u32::from(tells), Ordering::Relaxed);
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 < most || self.closed().is_some() {
             return;
         }
@@ -131,16 +137,17 @@ impl Door {
             return;
         }
         let serves = serves_others();
+        let all_tell = self.telling.swap(0, Ordering::Relaxed) >= most;
         self.failures.store(0, Ordering::Relaxed);
         // One answer may come just when a host is back that failed at everything.
-        if serves && *others_served {
+        if serves && all_tell && *others_served {
             let text = refusal.text();
             self.close(
                 format!("not sent, because the API fails at this whole resource while it serves others: {text}"),
                 refusal,
             );
         }
-        *others_served = serves;
+        *others_served = serves && all_tell;
     }
 
     fn close(&self, message: String, refusal: &Refusal) {
@@ -273,7 +280,7 @@ mod tests {
     fn a_resource_at_which_the_api_fails_is_closed_if_others_are_served_before_and_after() {
         let door = Door::default();
         let fails =
-            |times: usize, serves: bool| (0..times).for_each(|_| door.failed(&refusal(500, "system"), || serves));
+            |times: usize, serves: bool| (0..times).for_each(|_| door.failed(&refusal(500, "system"), true, || serves));
         fails(5, true);
         assert!(door.closed().is_none(), "the host may have come back just then");
         fails(4, true);
@@ -285,12 +292,13 @@ mod tests {
     #[test]
     fn an_api_that_fails_at_others_too_or_accepts_some_closes_no_door() {
         let door = Door::default();
-        (0..100).for_each(|_| door.failed(&refusal(500, "system"), || false));
+        (0..100).for_each(|_| door.failed(&refusal(500, "system"), true, || false));
         assert!(door.closed().is_none());
         for _ in 0..100 {
             door.answered(&accepted());
-            (0..15).for_each(|_| door.failed(&refusal(500, "system"), || true));
+            (0..11).for_each(|_| door.failed(&refusal(500, "system"), true, || true));
         }
+        (0..100).for_each(|_| door.failed(&refusal(500, "system"), false, || true));
         assert!(door.closed().is_none());
     }
 }

@@ -8,21 +8,20 @@
 //!
 //! What has to be sent again after a while waits in the pool's own queue. A failure of the server that repeats while others of the resource
 //! are accepted is tried a last time when the tier is done. Some answers mean something only beside those to other payloads
-//! (that of a firewall, a refusal of the whole resource, 5xx): they are held until the pass is over ([`Load::settle_held`]).
+//! (that of a firewall, a refusal of the whole resource, 5xx): they are held until the pass is over ([`sending`]).
+
+mod sending;
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fxhash::FxHashSet;
 use rayon::ThreadPool;
 
+use self::sending::Work;
 use crate::api::Api;
-use crate::api::refusal::{Refusal, RefusalKind};
-use crate::api::reply::Reply;
-use crate::api::retry::Fault;
-use crate::api::send::{self, Settled, Step, Trial};
 use crate::api::site::ROW;
 use crate::api::transport::http::Uri;
 use crate::books::Books;
@@ -33,12 +32,11 @@ use crate::digest::Digest;
 use crate::door::Door;
 use crate::edfi::key::LooseKey;
 use crate::error::{Error, Result};
-use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::model::Natural;
 use crate::observer::Observer;
-use crate::outcome::{Outcome, Reason, Verdict};
-use crate::payload::{Parked, Payload};
+use crate::outcome::{Outcome, Verdict};
+use crate::payload::Parked;
 use crate::plan::{Job, Plan, Tier};
 use crate::pool;
 use crate::rejects::{Letter, Origins, Rejects, Why};
@@ -51,20 +49,10 @@ use crate::state::journal;
 use crate::state::reasons::Said;
 use crate::state::resend::Resend;
 use crate::state::table::{Entry, Standing};
-use crate::text;
 use crate::validate::findings::Invalid;
-
-/// A failure of the server that repeats itself is tried so often at most: twice, and a last time when the tier is done.
-const TRIES: u32 = 3;
-
-/// What the refusals of waiting payloads say is kept whole up to so many bytes; they are read anew when the payload is sent again.
-const KEPT: usize = 16 * 1024 * 1024;
 
 /// So many answers are held besides those that may show that the host is gone.
 const HELD: usize = 1_000;
-
-/// Beyond that, so much of each.
-const SHORT: usize = 500;
 
 /// What does not change during a load.
 pub struct Load<'a> {
@@ -146,38 +134,6 @@ enum News {
     Refused(Outcome, Option<Letter>),
     Parked(Parked),
     Held(Parked),
-}
-
-/// What a worker is given to send in the first pass.
-enum Work {
-    Fresh(Payload),
-    Again(Box<Again>),
-}
-
-/// A payload that is sent again after a delay. Its text is not kept: its block would be kept with it.
-struct Again {
-    parked: Parked,
-    course: Course,
-}
-
-/// What a payload has been through in a pass.
-#[derive(Default)]
-struct Course {
-    trial: Trial,
-    /// How often the server failed at it in the same way, one after the other.
-    alike: u32,
-    /// The last failure.
-    failure: Option<Refusal>,
-    /// How many of its resource had been accepted when it failed first.
-    accepted: u32,
-    /// Why it is sent again.
-    reason: Option<Reason>,
-}
-
-/// What follows one try.
-enum Went {
-    To(News),
-    Again(Duration, Parked),
 }
 
 impl Load<'_> {
@@ -268,72 +224,6 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Sends a payload of the first pass.
-    fn work(&self, work: Work, hand_in: &dyn Fn(News)) -> Option<pool::Delayed<Work>> {
-        let (payload, mut course) = match work {
-            Work::Fresh(payload) => (payload, Course::default()),
-            Work::Again(again) => match self.resumed(*again) {
-                Ok(taken_up) => taken_up,
-                Err(news) => {
-                    hand_in(news);
-                    return None;
-                }
-            },
-        };
-        match self.send(payload, &mut course, false) {
-            Went::To(news) => {
-                hand_in(news);
-                None
-            }
-            Went::Again(after, parked) => Some((after, Work::Again(Box::new(Again { parked, course })))),
-        }
-    }
-
-    /// A delayed payload whose time has come, or what it ends as if it is not sent any more.
-    fn resumed(&self, Again { parked, course }: Again) -> std::result::Result<(Payload, Course), News> {
-        match (self.stopped(), course.reason) {
-            (true, Some(Reason { status, message, .. })) => {
-                let exit = self.interrupt.asked().unwrap_or(Exit::GivenUp);
-                let reason = Reason::of_answer(status, send::noted(&message, exit));
-                Err(News::Settled(parked.without_answer(reason)))
-            }
-            (_, reason) => match parked.fetch() {
-                Ok(payload) => Ok((payload, Course { reason, ..course })),
-                Err(outcome) => Err(News::Settled(outcome)),
-            },
-        }
-    }
-
-    /// Settles what was answered in a way that means something only beside the answers to others.
-    fn settle_held(&self, waiting: &mut Waiting, desk: &mut Desk) {
-        let held = std::mem::take(&mut waiting.held);
-        if held.iter().any(|parked| parked.refusal().is_some_and(|refusal| refusal.foreign)) && !self.stopped() {
-            self.api.is_there().unwrap_or_else(|error| self.stop_for(&error));
-        }
-        held.into_iter().for_each(|parked| self.settle(parked, waiting, desk));
-    }
-
-    fn settle(&self, parked: Parked, waiting: &mut Waiting, desk: &mut Desk) {
-        let others = self.routes[parked.resource()].door.accepted() > 0;
-        let parked = parked.among(others);
-        let kind = parked.refusal().map(Refusal::kind);
-        let is_final = match kind {
-            // The host is there, as far as is known.
-            Some(RefusalKind::Site) => !self.stopped(),
-            Some(RefusalKind::Moment) => others && !self.stopped() && (parked.is_last() || !of_host(&parked)),
-            Some(RefusalKind::Resource) | None => false,
-            Some(RefusalKind::Payload | RefusalKind::Order | RefusalKind::Caller) => true,
-        };
-        let news = match is_final {
-            true => {
-                let (outcome, letter) = parked.refused();
-                News::Refused(outcome, letter)
-            }
-            false => News::Settled(parked.unsent()),
-        };
-        self.learn(vec![news], desk, waiting);
-    }
-
     /// Sends what is parked as often as that helps; returns what still waits: what is refused, and what comes after that.
     fn passes(&self, parked: Vec<Parked>, stuck: &FxHashSet<(usize, LooseKey)>, desk: &mut Desk) -> Result<Vec<Chain>> {
         let is_stuck = |parked: &Parked| parked.key().is_some_and(|key| stuck.contains(&(parked.resource(), key)));
@@ -373,45 +263,6 @@ impl Load<'_> {
         Ok(chains)
     }
 
-    /// Sends payloads of one natural key, each when the one before it has its final answer; gives them back with what the first has been through
-    /// if that is to be sent again after a delay.
-    fn send_chain(
-        &self,
-        (mut chain, mut course): (Chain, Option<Box<Course>>),
-        hand_in: &dyn Fn(News),
-    ) -> Option<pool::Delayed<(Chain, Option<Box<Course>>)>> {
-        while let Some(parked) = chain.pop_front() {
-            let last = parked.is_last();
-            let course_of_it = course.take().map_or_else(Course::default, |course| *course);
-            let news = match self.resumed(Again { parked, course: course_of_it }) {
-                Err(news) => news,
-                Ok((payload, mut course)) => match self.send(payload, &mut course, last) {
-                    Went::To(news) => news,
-                    Went::Again(after, parked) => {
-                        chain.push_front(if last { parked.last() } else { parked });
-                        return Some((after, (chain, Some(Box::new(course)))));
-                    }
-                },
-            };
-            let rest: Option<fn(Parked) -> News> = match &news {
-                News::Parked(_) | News::Held(_) => Some(News::Parked),
-                News::Settled(Outcome { verdict: Verdict::Unsent(_), .. }) => {
-                    Some(|parked| News::Settled(parked.outrun()))
-                }
-                _ => None,
-            };
-            hand_in(news);
-            if let Some(rest) = rest {
-                chain.into_iter().for_each(|parked| hand_in(rest(parked)));
-                return None;
-            }
-            // An acceptance ends all doubt of its record, and the next one begins another.
-            let next = chain.front().and_then(|next| Some((next.resource(), next.doubt(clock::unix_now() as u32)?)));
-            next.into_iter().for_each(|(resource, doubt)| hand_in(News::Doubted(resource, doubt)));
-        }
-        None
-    }
-
     /// Whether payloads of a resource that are parked are sent again when the tier of that number is done: it is their own, or the last
     /// one before their resource can be updated.
     fn is_due_after(&self, number: usize, resource: usize) -> bool {
@@ -424,141 +275,6 @@ impl Load<'_> {
 
     fn stopped(&self) -> bool {
         self.stop.get().is_some() || self.interrupt.asked().is_some()
-    }
-
-    /// Sends a payload once. `last`: it is not tried again if the server fails at it.
-    fn send(&self, payload: Payload, course: &mut Course, last: bool) -> Went {
-        let settled = |payload: Payload, verdict| Went::To(News::Settled(payload.outcome(verdict)));
-        if self.stopped() {
-            return settled(payload, Verdict::Untried);
-        }
-        let resource = payload.resource;
-        let route = &self.routes[resource];
-        if let Some(reason) = route.door.closed().cloned().or_else(|| route.door.closed_to(payload.bytes())) {
-            return settled(payload, Verdict::Unsent(reason));
-        }
-        let correlation = payload.correlation(&self.id, route.resource().label());
-        let step = match self.api.post(&route.url, payload.bytes(), &correlation, &mut course.trial) {
-            Ok(step) => step,
-            Err(error) => {
-                self.stop_for(&error);
-                return settled(payload, Verdict::Untried);
-            }
-        };
-        match step {
-            Step::Done(Settled::Accepted(reply)) => {
-                let Reply { status, .. } = reply;
-                let accepted = Settled::Accepted(reply);
-                route.door.answered(&accepted);
-                route.door.answered_to(payload.bytes(), &accepted);
-                settled(payload, Verdict::Accepted { status })
-            }
-            Step::Done(other) => {
-                if let Settled::Failed(refusal) = &other {
-                    self.note_failure(refusal, course, route, last);
-                }
-                Went::To(self.ended(payload, other, last))
-            }
-            Step::Again { after, fault, well, meanwhile } => {
-                if let Some(refusal) = self.failed_for_good(course, fault, well, &meanwhile, route, last) {
-                    return Went::To(match last {
-                        true => self.ended(payload, Settled::Failed(refusal), last),
-                        false => {
-                            let refusal = self.bounded(refusal);
-                            News::Parked(payload.park(refusal, self.natural[resource].as_ref()).last())
-                        }
-                    });
-                }
-                course.reason = meanwhile.answer().err();
-                Went::Again(after, payload.wait(self.natural[resource].as_ref()))
-            }
-        }
-    }
-
-    /// What becomes of a payload that is not accepted and is not sent again soon.
-    fn ended(&self, payload: Payload, settled: Settled, last: bool) -> News {
-        let natural = self.natural[payload.resource].as_ref();
-        let door = &self.routes[payload.resource].door;
-        door.answered(&settled);
-        door.answered_to(payload.bytes(), &settled);
-        match settled {
-            Settled::Accepted(Reply { status, .. }) => News::Settled(payload.outcome(Verdict::Accepted { status })),
-            Settled::NoAnswer { status, reason } => {
-                News::Settled(payload.outcome(Verdict::Unsent(Reason::of_answer(status, reason))))
-            }
-            Settled::Failed(refusal) => {
-                let parked = payload.park(self.bounded(refusal), natural);
-                News::Held(if last { parked.last() } else { parked })
-            }
-            Settled::Refused(refusal) => {
-                let refusal = door.seen(refusal);
-                match refusal.kind() {
-                    RefusalKind::Order => News::Parked(payload.park(self.bounded(refusal), natural)),
-                    RefusalKind::Site | RefusalKind::Resource => {
-                        News::Held(payload.park(self.bounded(refusal), natural))
-                    }
-                    RefusalKind::Payload | RefusalKind::Caller | RefusalKind::Moment => {
-                        let (outcome, letter) = payload.refused(refusal);
-                        News::Refused(outcome, Some(letter))
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether a payload at which the server failed is to blame for it: it failed in the same way before, while others of its resource were
-    /// accepted. Then it has had all tries but the one when the tier is done, or that one too.
-    fn failed_for_good(
-        &self,
-        course: &mut Course,
-        fault: Fault,
-        well: bool,
-        meanwhile: &Settled,
-        route: &Route,
-        last: bool,
-    ) -> Option<Refusal> {
-        let Settled::Failed(refusal) = meanwhile else { return None };
-        self.note_failure(refusal, course, route, last);
-        let by_itself = match fault {
-            Fault::Server => true,
-            // The host had the trouble, unless it was well for others meanwhile.
-            Fault::Host => well,
-            Fault::Race | Fault::Nothing => false,
-        };
-        if !by_itself {
-            return None;
-        }
-        let door = &route.door;
-        if course.failure.as_ref().is_some_and(|before| before.is_like(refusal)) {
-            course.alike += 1;
-        } else {
-            (course.alike, course.accepted) = (1, door.accepted());
-            course.failure = Some(refusal.clone());
-        }
-        // What the host may be to blame for is tried once more.
-        let tries = TRIES + u32::from(fault == Fault::Host);
-        let others = door.accepted() > if course.alike > 1 { course.accepted } else { 0 };
-        let most = tries.min(self.api.retries() + 1);
-        (last || (others && course.alike + 1 >= most)).then(|| refusal.clone())
-    }
-
-    /// The API failed at a payload of a resource: does it fail at all of them?
-    fn note_failure(&self, refusal: &Refusal, course: &Course, route: &Route, last: bool) {
-        // Payloads at which it always fails come together when their delays are over, while all others are done.
-        if last || (course.trial.attempts > 1 && route.door.accepted() > 0) {
-            return;
-        }
-        route.door.failed(refusal, || self.api.serves_others(&route.url));
-    }
-
-    /// A refusal that is kept while its payload waits: whole, unless too much is kept already.
-    fn bounded(&self, refusal: Refusal) -> Refusal {
-        let bytes: usize = refusal.messages.iter().map(String::len).sum();
-        if self.kept.fetch_add(bytes, Ordering::Relaxed) + bytes <= KEPT {
-            return refusal;
-        }
-        let text = text::shortened(&refusal.text(), SHORT);
-        Refusal { messages: vec![text], ..refusal }
     }
 
     /// Enters news into journal and books, and what waits into `waiting`.
@@ -687,11 +403,6 @@ fn entry(outcome: &Outcome, now: u32) -> Option<(Digest, Entry)> {
     };
     let key = outcome.key.map_or(Entry::NO_KEY, |keys| keys.strict);
     Some((outcome.digest?, Entry { key, at: now, status, standing }))
-}
-
-/// Whether its last answer says more of the host than of the payload.
-fn of_host(parked: &Parked) -> bool {
-    parked.refusal().is_some_and(|refusal| matches!(refusal.status, 502..=504))
 }
 
 fn bug(_: pool::Panicked) -> Error {

@@ -162,23 +162,33 @@ pub struct Failure {
 
 /// The failures of one resource, by reason.
 #[derive(Clone, Debug, Default)]
-pub struct Failures(FxHashMap<Reason, Failure>);
+pub struct Failures {
+    by_reason: FxHashMap<Reason, Failure>,
+    /// How many bytes the messages have.
+    bytes: usize,
+}
 
 impl Failures {
     /// So many different reasons are kept for a resource; further ones are filed together by status and kind, so that memory stays
     /// bounded where every message differs.
     const REASONS: usize = 5_000;
 
+    /// And no more of them than have so many bytes together, because messages can be as long as answers are.
+    const BYTES: usize = 4 * 1024 * 1024;
+
     /// Adds one.
     pub fn add(&mut self, reason: Reason, place: Place, correlation_id: Option<Box<str>>) {
-        let reason = match self.0.len() < Failures::REASONS || self.0.contains_key(&reason) {
-            true => reason,
-            false => {
-                let message = "(further messages, not kept apart)".into();
-                Reason { status: reason.status, kind: reason.kind, problem_type: None, message }
-            }
+        let has_room = self.by_reason.len() < Failures::REASONS && self.bytes + reason.message.len() <= Failures::BYTES;
+        let reason = if self.by_reason.contains_key(&reason) {
+            reason
+        } else if has_room {
+            self.bytes += reason.message.len();
+            reason
+        } else {
+            let message = "(further messages, not kept apart)".into();
+            Reason { status: reason.status, kind: reason.kind, problem_type: None, message }
         };
-        let failure = self.0.entry(reason).or_default();
+        let failure = self.by_reason.entry(reason).or_default();
         failure.places.entry(place.file).or_default().push(place.line);
         if failure.correlation_id.is_none() {
             failure.correlation_id = correlation_id;
@@ -187,7 +197,7 @@ impl Failures {
 
     /// The reasons, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&Reason, &Failure)> {
-        self.0.iter()
+        self.by_reason.iter()
     }
 }
 
@@ -267,6 +277,19 @@ mod tests {
         assert_eq!(lines.collect::<Vec<_>>(), [(&reason("too long"), vec![&3, &5])]);
         tally.add(outcome(6, Verdict::Accepted { status: 200 }));
         assert!(!tally.counts.balances(), "an outcome without a line must show");
+    }
+
+    #[test]
+    fn long_reasons_are_kept_whole_until_they_are_too_many_and_still_counted() {
+        let mut tally = Tally::default();
+        let long = |line: u64| reason(&format!("no {line} {}", "x".repeat(60_000)));
+        for line in 0..1_000 {
+            tally.add(outcome(line, Verdict::Refused(long(line))));
+        }
+        assert!(tally.failures.iter().any(|(reason, _)| *reason == long(0)), "nothing of it is cut");
+        let bytes: usize = tally.failures.iter().map(|(reason, _)| reason.message.len()).sum();
+        assert!((4_000_000..5_000_000).contains(&bytes), "{bytes}");
+        assert_eq!(tally.failures.iter().flat_map(|(_, f)| f.places.values()).map(Vec::len).sum::<usize>(), 1_000);
     }
 
     #[test]

@@ -247,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_else_says_in_place_of_the_api_is_no_word_about_the_document() {
+        let page = |status| Ok(Reply { status, body: b"<html>Sign in</html>".into(), ..Reply::default() });
+        for status in [200, 404, 302] {
+            let mut case = Case::with_copy("foreign-copy", 48);
+            assert_eq!(case.get(&stage(script(vec![page(status)]))).unwrap(), document("kept"), "{status}");
+            assert!(case.warnings[0].contains("not an Ed-Fi API"), "{:?}", case.warnings);
+            let error = Case::new("foreign").get(&stage(script(vec![page(status)]))).unwrap_err().to_string();
+            assert!(error.contains(&format!("not an Ed-Fi API: {status} \"Sign in\"")), "{error}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_is_neither_kept_nor_believed() {
         let mut case = Case::new("unreadable");
         assert!(case.get(&stage(script(vec![status(200, "<html>")]))).is_err());

@@ -31,7 +31,8 @@ impl Patience {
     /// Whether enough was waited. `heard`: whether the host was heard in this run.
     pub fn is_over(&self, policy: &Policy, heard: bool, now: Instant) -> bool {
         // What a host asks for does not end patience, or a single wait could; that it asks again and again does.
-        self.asked > policy.num_retries.max(1) || self.left(policy, heard, now).is_zero()
+        let began = self.began.is_some();
+        began && (self.asked > policy.num_retries.max(1) || self.left(policy, heard, now).is_zero())
     }
 
     /// The wait that follows: of the wanted length, but no longer than patience is. One that the host asked for is as long as that.

@@ -152,14 +152,14 @@ impl Refusal {
         const STATES: [&str; 3] = ["40p01", "40001", "57014"];
         let tells = |message: &str| {
             let text = message.to_lowercase();
-            let stated = |state: &&str| {
+            let stated = |state: &str| {
                 let before = |at: usize| text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
                 let written = |form: &str| text.match_indices(form).any(|(at, _)| before(at));
                 written(&format!("{state}: "))
                     || written(&format!("sqlstate {state}"))
                     || written(&format!("sqlstate: {state}"))
             };
-            text.contains("deadlock detected") || STATES.iter().any(|state| stated(&state))
+            text.contains("deadlock detected") || STATES.iter().any(|state| stated(state))
         };
         self.messages.iter().any(|message| tells(message))
     }

@@ -321,6 +321,7 @@ connection:
   pool_size: 4
   adaptive: false
   rate: 250
+  patience: 90
   timeout: 1.5
   num_retries: 0
   backoff_factor: 1.25
@@ -362,6 +363,7 @@ show_stacktrace: false
         assert_eq!((api.client_id.as_str(), revealed(api).as_str()), ("me", "0012"));
         assert_eq!((connection.pool_size, connection.timeout.as_millis(), connection.num_retries), (4, 1500, 0));
         assert_eq!((connection.adaptive, connection.rate), (false, Some(250)));
+        assert_eq!(connection.patience.as_secs(), 90);
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
         assert!(!connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Warning);
@@ -390,7 +392,7 @@ log_level: ''
         assert_eq!((&api.instance_code, &api.tenant), (&None, &None));
         assert_eq!((connection.pool_size, connection.timeout.as_secs(), connection.num_retries), (8, 60, 10));
         assert_eq!((connection.adaptive, connection.rate), (true, None));
-        assert_eq!(connection.backoff_factor, 1.5);
+        assert_eq!((connection.backoff_factor, connection.patience.as_secs()), (1.5, 300));
         assert_eq!(connection.retry_statuses, [429, 500, 502, 503, 504]);
         assert!(connection.verify_ssl && config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Info);

@@ -289,7 +289,8 @@ mod tests {
     fn entries(n: u8) -> News {
         let standing = |i| if i == 0 { Standing::Refused(RefusalKind::Order) } else { Standing::Superseded };
         let entry = |i| Entry { key: StrictKey([i; 12]), at: 1_700_000_000, status: 201, standing: standing(i) };
-        let text = Text { problem_type: Some("urn:test".into()), messages: vec!["no".into(), "never".into()], caller: None };
+        let text =
+            Text { problem_type: Some("urn:test".into()), messages: vec!["no".into(), "never".into()], caller: None };
         let said = Said { text: Arc::new(text), correlation_id: Some("run/students:1".into()) };
         let entries = (0..n).map(|i| (Digest([i; 16]), entry(i))).collect();
         News { definition: 5, entries, said: vec![(Digest([0; 16]), said)] }

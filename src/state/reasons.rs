@@ -129,7 +129,8 @@ mod tests {
     use super::*;
 
     fn said(message: &str, id: &str) -> Said {
-        let text = Text { problem_type: Some("urn:test".into()), messages: vec![message.into()], caller: Some("key".into()) };
+        let text =
+            Text { problem_type: Some("urn:test".into()), messages: vec![message.into()], caller: Some("key".into()) };
         Said { text: Arc::new(text), correlation_id: Some(id.into()) }
     }
 

@@ -13,7 +13,7 @@ use lightbeam::state::History;
 use lightbeam::state::table::Entry;
 
 /// The payloads are spread over these, which no other of them has to precede.
-const RESOURCES: [&str; 4] =
+pub const RESOURCES: [&str; 4] =
     ["grades", "studentAssessments", "studentSchoolAttendanceEvents", "studentSectionAttendanceEvents"];
 
 /// A folder with data, configuration and state.

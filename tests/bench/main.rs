@@ -9,6 +9,7 @@ mod count;
 mod history;
 mod input;
 mod peer;
+mod poison;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     println!("{:<46}{:>14}{:>10}{:>10}{:>10}", "median of the runs", "payloads/s", "CPU µs", "sandbox", "memory");
     // `cargo bench -- NAME…` runs only these; the comparison with the Python lightbeam must be asked for.
     let wanted: Vec<_> = args[1..].iter().filter(|arg| !arg.starts_with("--")).collect();
-    let cases: [(&str, fn()); 9] = [
+    let cases: [(&str, fn()); 10] = [
         ("send", without_latency),
         ("skip", skipping),
         ("validate", validating),
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         ("tiers", tiers),
         ("crowded", crowded),
         ("large", large),
+        ("poison", || poison::measure(WORKERS)),
         ("start", starting),
         ("history", || history::measure(RUNS)),
     ];

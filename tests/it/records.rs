@@ -80,7 +80,7 @@ fn a_resource_that_is_refused_as_a_whole_is_not_tried_to_its_end_and_the_others_
     let contacts = stage.posts().iter().filter(|post| post.resource == "ed-fi/contacts").count();
     assert!((5..5 + 8).contains(&contacts), "five refusals, and what was under way meanwhile: {contacts}");
     let counts = |resource: &str, what: &str| results["resources"][resource][what].as_u64().unwrap() as usize;
-    assert_eq!(counts("contacts", "records_refused"), contacts);
-    assert_eq!(counts("contacts", "records_unsent"), 500 - contacts);
+    assert_eq!(counts("contacts", "records_refused"), 0, "no payload is to blame");
+    assert_eq!(counts("contacts", "records_unsent"), 500);
     assert_eq!(counts("students", "records_created"), 100);
 }

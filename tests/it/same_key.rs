@@ -48,7 +48,7 @@ fn payloads_of_one_natural_key_are_sent_in_file_order_and_never_at_the_same_time
 #[test]
 fn a_payload_whose_predecessor_got_no_answer_waits_for_the_next_run() {
     // Every second request fails, and is not repeated.
-    let stage = Stage::with(Options { fail_500: Some(2), ..Options::default() });
+    let stage = Stage::with(Options { fail_503: Some(2), ..Options::default() });
     stage.folder.config(&stage.sandbox.url(), "connection:\n  num_retries: 0\n  pool_size: 1\n");
     stage.data("students.jsonl", &[student(1, 1), student(2, 1), student(2, 2)]);
     let (run, results) = stage.send(&[]);

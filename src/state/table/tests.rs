@@ -45,8 +45,7 @@ fn every_standing_has_a_code_of_its_own() {
 
 #[test]
 fn the_last_of_several_answers_counts() {
-    let table =
-        Table::default().with(vec![(digest(1), entry(400)), (digest(2), entry(201)), (digest(1), entry(200))]);
+    let table = Table::default().with(vec![(digest(1), entry(400)), (digest(2), entry(201)), (digest(1), entry(200))]);
     assert_eq!((table.len(), table.get(&digest(1))), (2, Some(entry(200))));
     let table = table.with(vec![(digest(2), entry(409)), (digest(3), entry(201))]);
     let statuses: Vec<_> = [1, 2, 3].iter().map(|&i| table.get(&digest(i)).unwrap().status).collect();
