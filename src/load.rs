@@ -231,7 +231,7 @@ impl Load<'_> {
     /// Sends payloads of one natural key, each when the one before it has its final answer.
     fn send_chain(&self, mut chain: Chain, hand_in: &dyn Fn(News)) {
         while let Some(parked) = chain.pop_front() {
-            let news = parked.fetch().map_or_else(News::Settled, |payload| self.send(payload));
+            let news = parked.fetch().map_or_else(|outcome| News::Settled(*outcome), |payload| self.send(payload));
             let rest: Option<fn(Parked) -> News> = match &news {
                 News::Parked(_) => Some(News::Parked),
                 News::Settled(Outcome { verdict: Verdict::Unsent(_), .. }) => {

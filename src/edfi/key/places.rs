@@ -8,7 +8,7 @@
 //! Data Management Service does not, so there the member of a reference that plays a role is a part of its plain name only if the part
 //! stands nowhere else.
 
-use super::{Path, own_reference};
+use super::Path;
 use crate::model::{Endpoint, Form, Kind, Member, Source, capitalised, entity, without_reference};
 use crate::resource::Resource;
 
@@ -92,7 +92,12 @@ impl<'s> Place<'s> {
 }
 
 impl<'s> Body<'s> {
-    pub(super) fn of(source: &'s Source, endpoint: &'s Endpoint) -> Body<'s> {
+    pub(super) fn of(
+        source: &'s Source,
+        endpoint: &'s Endpoint,
+        own_reference: Option<&'s str>,
+        is_listed: bool,
+    ) -> Body<'s> {
         let members = source.schemas.get(&endpoint.body).map(Vec::as_slice).unwrap_or_default();
         let field = |member: &'s Member| Field {
             name: &member.name,
@@ -106,12 +111,7 @@ impl<'s> Body<'s> {
             },
         };
         let fields = members.iter().map(field).collect();
-        Body {
-            resource: &endpoint.resource,
-            fields,
-            own_reference: own_reference(source, endpoint),
-            is_listed: is_listed(source),
-        }
+        Body { resource: &endpoint.resource, fields, own_reference, is_listed }
     }
 
     /// Whether the API unifies the member of a reference with the part of its name.
@@ -182,12 +182,14 @@ fn in_role(reference: &str, member: &str, members: &[Member], parameters: &[&str
     let words = role.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| at);
     let ends: Vec<usize> = words.chain([role.len()]).collect();
     let member = capitalised(member);
-    let mut candidates = ends.iter().rev().map(|&end| format!("{}{member}", &role[..end]));
-    candidates.find(|name| parameters.contains(&name.as_str()) && members.iter().all(|other| other.name != *name))
+    let is_of = |name: &str, end: usize| name.strip_prefix(&role[..end]) == Some(member.as_str());
+    let named = |&end: &usize| parameters.iter().find(|name| is_of(name, end));
+    let mut candidates = ends.iter().rev().filter_map(named);
+    candidates.find(|name| members.iter().all(|other| other.name != ***name)).map(|name| name.to_string())
 }
 
 /// Whether documents list the members of references among the parameters of GET, and mark all parts of a key there. Those of the Data
 /// Management Service, which call a reference `EdFi_School_Reference`, do not.
-fn is_listed(source: &Source) -> bool {
+pub fn is_listed(source: &Source) -> bool {
     !source.schemas.keys().any(|name| name.ends_with("_Reference"))
 }
