@@ -95,8 +95,8 @@ impl<'s> Compiler<'s> {
         let own_reference = derived.own_reference.map(|name| self.schema(name)).transpose()?;
         let natural = derived.key.clone();
         let is_part = |name: &str| natural.iter().any(|key| key.names().any(|part| part == name));
-        let parameter = |(name, paths): &(String, Vec<Path>)| Parameter {
-            name: name.as_str().into(),
+        let parameter = |(name, paths): &(&str, Vec<Path>)| Parameter {
+            name: (*name).into(),
             identity: is_part(name),
             paths: paths.clone(),
         };

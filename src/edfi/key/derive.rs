@@ -23,7 +23,7 @@ pub struct Derived<'s> {
     /// The name of the schema of references to the resource, if documents have one and list its members.
     pub own_reference: Option<&'s str>,
     /// The parameters of its collection and the parts of its key, in the document's order, each with its places.
-    pub parameters: Vec<(String, Vec<Path>)>,
+    pub parameters: Vec<(&'s str, Vec<Path>)>,
     /// The key, or why it is not known, in words.
     pub key: Result<NaturalKey, String>,
     /// What the marks say if that differs from the key.
@@ -33,7 +33,7 @@ pub struct Derived<'s> {
 /// Finds out the natural key of an endpoint, and where its payloads hold what its collection can be asked for. `is_listed` is what
 /// [`super::is_listed`] tells of the source, which takes a while.
 pub fn derive<'s>(source: &'s Source, endpoint: &'s Endpoint, is_listed: bool) -> Derived<'s> {
-    let marked: Vec<&str> =
+    let marked: Vec<&'s str> =
         endpoint.parameters.iter().filter(|(_, marked)| *marked).map(|(name, _)| name.as_str()).collect();
     let own_reference = own_reference(source, endpoint);
     let body = Body::of(source, endpoint, own_reference, is_listed);
@@ -45,7 +45,7 @@ pub fn derive<'s>(source: &'s Source, endpoint: &'s Endpoint, is_listed: bool) -
         }
         (false, None) => (marked.clone(), Origin::Marks),
     };
-    let mut parameters: Vec<&str> = match endpoint.resource.is_descriptor() {
+    let mut parameters: Vec<&'s str> = match endpoint.resource.is_descriptor() {
         true => body.fields.iter().map(|field| field.name).collect(),
         false => endpoint.parameters.iter().map(|(name, _)| name.as_str()).collect(),
     };
@@ -63,7 +63,7 @@ pub fn derive<'s>(source: &'s Source, endpoint: &'s Endpoint, is_listed: bool) -
         let marked = if marked.is_empty() { "none".to_string() } else { marked.join(", ") };
         format!("the natural key of {} is {names}; the parameters marked as its parts are {marked}", endpoint.resource)
     });
-    let parameter = |name: &&str| (name.to_string(), of(&places, name).map(|place| place.path.clone()).collect());
+    let parameter = |name: &&'s str| (*name, of(&places, name).map(Place::path).collect());
     Derived { own_reference, parameters: parameters.iter().map(parameter).collect(), key, disagreement }
 }
 
@@ -98,7 +98,7 @@ fn known(mut names: Vec<&str>, origin: Origin, body: &Body, places: &[Place]) ->
             Origin::Descriptor => Comparison::Descriptor,
             _ => Comparison::of(first.member, first.kind),
         };
-        let paths = places.map(|place| place.path.clone()).collect();
+        let paths = places.map(Place::path).collect();
         Ok(Part { name: (*name).into(), comparison, paths })
     };
     Ok(NaturalKey { parts: names.iter().map(part).collect::<Result<_, String>>()?, origin })
