@@ -190,7 +190,7 @@ impl Parked {
     }
 
     /// The payload, read from its file again; what it ends as if it does not stand there any more.
-    pub fn fetch(self) -> Result<Payload, Outcome> {
+    pub fn fetch(self) -> Result<Payload, Box<Outcome>> {
         let Outcome { resource, digest, key, .. } = self.outcome;
         let Place { file, line } = &self.outcome.place;
         match (read(file, self.offset, self.length), digest) {
@@ -207,7 +207,7 @@ impl Parked {
                     Some(reason) => (reason.status, format!("{}; not sent a second time: {why}", reason.message)),
                     None => (None, format!("not sent: {why}")),
                 };
-                Err(Outcome { verdict: Verdict::Unsent(Reason::of_answer(status, message)), ..self.outcome })
+                Err(Box::new(Outcome { verdict: Verdict::Unsent(Reason::of_answer(status, message)), ..self.outcome }))
             }
         }
     }

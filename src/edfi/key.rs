@@ -36,6 +36,7 @@ pub use derive::{Derived, derive, own_reference, with_open_references};
 pub use encode::{Encoding, encode, encode_within};
 pub use lists::{InList, in_lists};
 pub use path::Path;
+pub use places::is_listed;
 pub use read::{Lack, decimal, text};
 
 /// The hash of a natural key under *loose* equality, which decides the order of sending. It ignores case, trailing blanks and the

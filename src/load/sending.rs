@@ -66,7 +66,7 @@ impl Load<'_> {
             Work::Again(again) => match self.resumed(*again) {
                 Ok(taken_up) => taken_up,
                 Err(outcome) => {
-                    hand_in(News::Settled(outcome));
+                    hand_in(News::Settled(*outcome));
                     return None;
                 }
             },
@@ -81,12 +81,12 @@ impl Load<'_> {
     }
 
     /// A delayed payload whose time has come, or what it ends as if it is not sent any more.
-    fn resumed(&self, Again { parked, course }: Again) -> Result<(Payload, Course), Outcome> {
+    fn resumed(&self, Again { parked, course }: Again) -> Result<(Payload, Course), Box<Outcome>> {
         match (self.stopped(), course.reason) {
             (true, Some(Reason { status, message, .. })) => {
                 let exit = self.interrupt.asked().unwrap_or(Exit::GivenUp);
                 let reason = Reason::of_answer(status, send::noted(&message, exit));
-                Err(parked.without_answer(reason))
+                Err(Box::new(parked.without_answer(reason)))
             }
             (_, reason) => match parked.fetch() {
                 Ok(payload) => Ok((payload, Course { reason, ..course })),
@@ -138,7 +138,7 @@ impl Load<'_> {
                 || Course { trial: if last { Trial::to_blame() } else { Trial::default() }, ..Course::default() };
             let course_of_it = course.take().map_or_else(begun, |course| *course);
             let news = match self.resumed(Again { parked, course: course_of_it }) {
-                Err(outcome) => News::Settled(outcome),
+                Err(outcome) => News::Settled(*outcome),
                 Ok((payload, mut course)) => match self.send(payload, &mut course, last) {
                     Went::To(news) => news,
                     Went::Again(after, parked) => {

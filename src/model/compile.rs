@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use fxhash::{FxHashMap, FxHashSet};
 
-use super::schema::{
-    DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, capitalised, entity, without_reference,
-};
+use super::schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, entity, without_reference};
 use super::source::{Endpoint, Form, Member, Source};
 use super::{Definition, Model, Parameter};
-use crate::edfi::key::{Derived, NaturalKey, Path, derive, own_reference, with_open_references};
+use crate::edfi::key::{Derived, NaturalKey, Path, derive, is_listed, with_open_references};
 use crate::error::{Error, Result};
 use crate::resource::{Resource, namespace_key};
 
@@ -23,7 +21,9 @@ impl Model {
         let open = source.schemas.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.as_str());
         let open = open.collect();
         let source = &*with_open_references(source);
-        let derived: Vec<Derived> = source.endpoints.iter().map(|endpoint| derive(source, endpoint)).collect();
+        let is_listed = is_listed(source);
+        let derive = |endpoint| derive(source, endpoint, is_listed);
+        let derived: Vec<Derived> = source.endpoints.iter().map(derive).collect();
         let mut compiler = Compiler::new(source, &derived, open);
         let mut definitions = Vec::with_capacity(source.endpoints.len());
         let (mut faults, mut disagreements) = (Vec::new(), Vec::new());
@@ -68,18 +68,18 @@ enum Progress {
 }
 
 impl<'s> Compiler<'s> {
-    fn new(source: &'s Source, derived: &'s [Derived], open: FxHashSet<&'s str>) -> Compiler<'s> {
+    fn new(source: &'s Source, derived: &'s [Derived<'s>], open: FxHashSet<&'s str>) -> Compiler<'s> {
         let mut descriptors: FxHashMap<String, Vec<&Resource>> = FxHashMap::default();
         for endpoint in source.endpoints.iter().filter(|endpoint| endpoint.resource.is_descriptor()) {
-            let entity = entity(&endpoint.body).to_lowercase();
+            let entity = entity(&endpoint.body).to_ascii_lowercase();
             descriptors.entry(entity).or_default().push(&endpoint.resource);
         }
-        let names = |derived: &'s Derived| derived.key.iter().flat_map(NaturalKey::names).collect();
+        let names = |derived: &'s Derived<'s>| derived.key.iter().flat_map(NaturalKey::names).collect();
         Compiler {
             source,
             open,
             keys: derived.iter().map(names).collect(),
-            own_references: source.endpoints.iter().map(|endpoint| own_reference(source, endpoint)).collect(),
+            own_references: derived.iter().map(|derived| derived.own_reference).collect(),
             descriptors,
             schemas: FxHashMap::default(),
             depth: 0,
@@ -87,16 +87,16 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn definition(&mut self, endpoint: &'s Endpoint, derived: &Derived) -> Result<Definition, String> {
+    fn definition(&mut self, endpoint: &'s Endpoint, derived: &Derived<'s>) -> Result<Definition, String> {
         if endpoint.body.is_empty() {
             return Err("the OpenAPI document does not tell what is posted".into());
         }
         let body = self.schema(&endpoint.body)?;
-        let own_reference = own_reference(self.source, endpoint).map(|name| self.schema(name)).transpose()?;
+        let own_reference = derived.own_reference.map(|name| self.schema(name)).transpose()?;
         let natural = derived.key.clone();
         let is_part = |name: &str| natural.iter().any(|key| key.names().any(|part| part == name));
-        let parameter = |(name, paths): &(String, Vec<Path>)| Parameter {
-            name: name.as_str().into(),
+        let parameter = |(name, paths): &(&str, Vec<Path>)| Parameter {
+            name: (*name).into(),
             identity: is_part(name),
             paths: paths.clone(),
         };
@@ -171,15 +171,15 @@ impl<'s> Compiler<'s> {
     /// descriptors of one name that of the schema's own namespace is meant. The core model never uses a descriptor of an extension, although
     /// one may have a name that the property ends with: `evaluationRubricRatingLevelDescriptor` holds a `RatingLevelDescriptor`.
     fn descriptor(&self, schema: &str, property: &str) -> Option<Resource> {
-        let name = capitalised(property);
-        let namespace = schema.split_once('_').map(|(prefix, _)| namespace_key(prefix)).unwrap_or_default();
-        let words = name.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| &name[at..]);
-        let is_own = |resource: &&&Resource| namespace_key(resource.namespace()) == namespace;
-        let known = |words: &str| {
-            let known = self.descriptors.get(&words.to_lowercase())?;
-            known.iter().find(is_own).or(known.first().filter(|_| namespace != CORE)).map(|&resource| resource.clone())
+        let name = property.to_ascii_lowercase();
+        let words = property.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| at);
+        let known = |at: usize| {
+            let known = self.descriptors.get(&name[at..])?;
+            let namespace = schema.split_once('_').map(|(prefix, _)| namespace_key(prefix)).unwrap_or_default();
+            let own = known.iter().find(|resource| namespace_key(resource.namespace()) == namespace);
+            own.or(known.first().filter(|_| namespace != CORE)).map(|&resource| resource.clone())
         };
-        words.into_iter().find_map(known)
+        [0].into_iter().chain(words).find_map(known)
     }
 
     fn reference(&mut self, name: &'s str) -> Result<Arc<Reference>, String> {

@@ -56,6 +56,22 @@ impl Comparison {
         }
     }
 
+    /// Whether a value is written as nearly all are, so that its loose form is the text itself. A short cut: each payload passes here.
+    fn is_canonical(self, text: &[u8]) -> bool {
+        match (self, text) {
+            (Comparison::Number, [b'1'..=b'9', rest @ ..]) => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+            (Comparison::Date, &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2]) => {
+                let all = [y1, y2, y3, y4, m1, m2, d1, d2];
+                let day = (d1.wrapping_sub(b'0')).wrapping_mul(10).wrapping_add(d2.wrapping_sub(b'0'));
+                let month = (m1.wrapping_sub(b'0')).wrapping_mul(10).wrapping_add(m2.wrapping_sub(b'0'));
+                // Each month has 28 days.
+                let is_day = (1..=12).contains(&month) && (1..=28).contains(&day);
+                is_day && all.iter().all(u8::is_ascii_digit)
+            }
+            _ => false,
+        }
+    }
+
     /// What strictly equal values have in common.
     pub fn strict(self, text: &str) -> Cow<'_, str> {
         match self {
@@ -67,6 +83,9 @@ impl Comparison {
     /// What loosely equal values have in common, from their strict form.
     pub fn loose(self, strict: &str) -> Cow<'_, str> {
         let trimmed = strict.trim_end();
+        if self.is_canonical(trimmed.as_bytes()) {
+            return trimmed.into();
+        }
         let value = match self {
             Comparison::Text | Comparison::Truth | Comparison::Descriptor => None,
             Comparison::Number => number(trimmed),
@@ -166,6 +185,19 @@ mod tests {
         all_equal(Comparison::DateTime, &["8/1/2024", "2024-08-01T00:00:00Z", "2024-08-01", "2024-08-01 00:00:00"]);
         differ(Comparison::Date, "2024-08-01", "2024-01-08");
         all_equal(Comparison::Date, &["Soon", "soon"]);
+    }
+
+    #[test]
+    fn the_short_cut_for_common_spellings_gives_what_the_long_way_gives() {
+        for (comparison, text) in [(Comparison::Number, "255901"), (Comparison::Date, "2024-02-28")] {
+            assert!(comparison.is_canonical(text.as_bytes()));
+            let long = if comparison == Comparison::Number { number(text) } else { dates::day(text) };
+            assert_eq!(long.as_deref(), Some(text));
+        }
+        let others = ["0255901", "-1", "1.0", "12345678901234567890", "", "a"];
+        assert!(others.iter().all(|text| !Comparison::Number.is_canonical(text.as_bytes())));
+        let others = ["2024-13-01", "2024-02-30", "2024-00-01", "2024-0a-01", "8/1/2024"];
+        assert!(others.iter().all(|text| !Comparison::Date.is_canonical(text.as_bytes())));
     }
 
     #[test]

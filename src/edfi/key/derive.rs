@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::places::{Body, Field, Place};
+use super::places::{Body, Field, Place, is_listed};
 use super::{Comparison, NaturalKey, Origin, Part, Path};
 use crate::model::{Endpoint, Member, Source, capitalised, entity};
 
@@ -19,21 +19,25 @@ use crate::model::{Endpoint, Member, Source, capitalised, entity};
 const DESCRIPTOR_KEY: [&str; 2] = ["codeValue", "namespace"];
 
 /// What was found out about a resource's key and parameters.
-pub struct Derived {
+pub struct Derived<'s> {
+    /// The name of the schema of references to the resource, if documents have one and list its members.
+    pub own_reference: Option<&'s str>,
     /// The parameters of its collection and the parts of its key, in the document's order, each with its places.
-    pub parameters: Vec<(String, Vec<Path>)>,
+    pub parameters: Vec<(&'s str, Vec<Path>)>,
     /// The key, or why it is not known, in words.
     pub key: Result<NaturalKey, String>,
     /// What the marks say if that differs from the key.
     pub disagreement: Option<String>,
 }
 
-/// Finds out the natural key of an endpoint, and where its payloads hold what its collection can be asked for.
-pub fn derive(source: &Source, endpoint: &Endpoint) -> Derived {
-    let marked: Vec<&str> =
+/// Finds out the natural key of an endpoint, and where its payloads hold what its collection can be asked for. `is_listed` is what
+/// [`super::is_listed`] tells of the source, which takes a while.
+pub fn derive<'s>(source: &'s Source, endpoint: &'s Endpoint, is_listed: bool) -> Derived<'s> {
+    let marked: Vec<&'s str> =
         endpoint.parameters.iter().filter(|(_, marked)| *marked).map(|(name, _)| name.as_str()).collect();
-    let body = Body::of(source, endpoint);
-    let (mut names, origin) = match (endpoint.resource.is_descriptor(), own_reference(source, endpoint)) {
+    let own_reference = own_reference(source, endpoint);
+    let body = Body::of(source, endpoint, own_reference, is_listed);
+    let (mut names, origin) = match (endpoint.resource.is_descriptor(), own_reference) {
         (true, _) => (DESCRIPTOR_KEY.to_vec(), Origin::Descriptor),
         (false, Some(schema)) => {
             let members = source.schemas.get(schema).map(Vec::as_slice).unwrap_or_default();
@@ -41,7 +45,7 @@ pub fn derive(source: &Source, endpoint: &Endpoint) -> Derived {
         }
         (false, None) => (marked.clone(), Origin::Marks),
     };
-    let mut parameters: Vec<&str> = match endpoint.resource.is_descriptor() {
+    let mut parameters: Vec<&'s str> = match endpoint.resource.is_descriptor() {
         true => body.fields.iter().map(|field| field.name).collect(),
         false => endpoint.parameters.iter().map(|(name, _)| name.as_str()).collect(),
     };
@@ -59,8 +63,8 @@ pub fn derive(source: &Source, endpoint: &Endpoint) -> Derived {
         let marked = if marked.is_empty() { "none".to_string() } else { marked.join(", ") };
         format!("the natural key of {} is {names}; the parameters marked as its parts are {marked}", endpoint.resource)
     });
-    let parameter = |name: &&str| (name.to_string(), of(&places, name).map(|place| place.path.clone()).collect());
-    Derived { parameters: parameters.iter().map(parameter).collect(), key, disagreement }
+    let parameter = |name: &&'s str| (*name, of(&places, name).map(Place::path).collect());
+    Derived { own_reference, parameters: parameters.iter().map(parameter).collect(), key, disagreement }
 }
 
 fn differ(key: &NaturalKey, marked: &[&str]) -> bool {
@@ -94,30 +98,42 @@ fn known(mut names: Vec<&str>, origin: Origin, body: &Body, places: &[Place]) ->
             Origin::Descriptor => Comparison::Descriptor,
             _ => Comparison::of(first.member, first.kind),
         };
-        let paths = places.map(|place| place.path.clone()).collect();
+        let paths = places.map(Place::path).collect();
         Ok(Part { name: (*name).into(), comparison, paths })
     };
     Ok(NaturalKey { parts: names.iter().map(part).collect::<Result<_, String>>()?, origin })
 }
 
-/// The name of the schema of references to an endpoint's resource, if documents have one and list its members.
+/// The name of the schema of references to an endpoint's resource, if documents have one and list its members. Nothing refers to a
+/// descriptor in this way.
 pub fn own_reference<'s>(source: &'s Source, endpoint: &Endpoint) -> Option<&'s str> {
-    let prefix = endpoint.body.split_once('_').map_or("", |(prefix, _)| prefix);
-    // The Data Management Service calls the body of a school year `EdFi_SchoolYear`, and a reference to it `EdFi_SchoolYearTypeReference`.
-    let singular = capitalised(endpoint.resource.name().trim_end_matches('s'));
-    let bodies = [endpoint.body.clone(), format!("{prefix}_{singular}")];
-    let names = bodies.iter().flat_map(|body| [format!("{body}Reference"), format!("{body}_Reference")]);
-    let mut known = names.filter_map(|name| source.schemas.get_key_value(&name));
-    known.find(|(_, members)| !members.is_empty()).map(|(name, _)| name.as_str())
+    if endpoint.resource.is_descriptor() {
+        return None;
+    }
+    let known = |body: String| {
+        let known =
+            ["Reference", "_Reference"].iter().find_map(|end| source.schemas.get_key_value(&(body.clone() + end)));
+        known.filter(|(_, members)| !members.is_empty()).map(|(name, _)| name.as_str())
+    };
+    known(endpoint.body.clone()).or_else(|| {
+        // The Data Management Service calls the body of a school year `EdFi_SchoolYear`, a reference to it `EdFi_SchoolYearTypeReference`.
+        let prefix = endpoint.body.split_once('_').map_or("", |(prefix, _)| prefix);
+        known(format!("{prefix}_{}", capitalised(endpoint.resource.name().trim_end_matches('s'))))
+    })
 }
 
 /// `source` with members in those references that documents do not describe, as far as keys tell them: a part that stands nowhere else stands
 /// in a required reference of which nothing else is known.
 pub fn with_open_references(source: &Source) -> Cow<'_, Source> {
     let mut found: BTreeMap<&str, Vec<Member>> = BTreeMap::new();
+    if !source.schemas.iter().any(|(name, members)| members.is_empty() && name.ends_with("Reference")) {
+        return Cow::Borrowed(source);
+    }
+    let is_listed = is_listed(source);
     for endpoint in &source.endpoints {
-        let Some(own) = own_reference(source, endpoint).and_then(|name| source.schemas.get(name)) else { continue };
-        let body = Body::of(source, endpoint);
+        let reference = own_reference(source, endpoint);
+        let Some(own) = reference.and_then(|name| source.schemas.get(name)) else { continue };
+        let body = Body::of(source, endpoint, reference, is_listed);
         let open = body.fields.iter().filter(|field| field.required).filter_map(Field::reference);
         let open: Vec<&str> = open.filter(|(_, members)| members.is_empty()).map(|(schema, _)| schema).collect();
         let names: Vec<&str> = own.iter().map(|member| member.name.as_str()).collect();

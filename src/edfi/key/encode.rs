@@ -8,10 +8,16 @@ use fxhash::FxHasher;
 use super::{Comparison, Keys, LooseKey, StrictKey};
 
 /// Takes the values of a key's parts, in their order.
-#[derive(Default)]
 pub struct Encoding {
     strict: Vec<u8>,
     loose: FxHasher,
+}
+
+impl Default for Encoding {
+    fn default() -> Encoding {
+        // Room for nearly all keys, so that it does not have to grow.
+        Encoding { strict: Vec::with_capacity(128), loose: FxHasher::default() }
+    }
 }
 
 impl Encoding {

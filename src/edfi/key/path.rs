@@ -9,7 +9,7 @@ use crate::model::{Property, Schema};
 
 /// The way from a payload's top to a value, such as `$.schoolReference.schoolId`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path(Vec<Arc<str>>);
+pub struct Path(Arc<[Arc<str>]>);
 
 impl Path {
     /// Through these names, from the top.

@@ -8,7 +8,7 @@
 //! Data Management Service does not, so there the member of a reference that plays a role is a part of its plain name only if the part
 //! stands nowhere else.
 
-use super::{Path, own_reference};
+use super::Path;
 use crate::model::{Endpoint, Form, Kind, Member, Source, capitalised, entity, without_reference};
 use crate::resource::Resource;
 
@@ -67,11 +67,12 @@ impl<'s> Field<'s> {
 
 /// A place that holds a parameter.
 pub(super) struct Place<'s> {
-    pub name: String,
+    pub name: &'s str,
+    /// The reference that holds it, if one does.
+    reference: Option<&'s str>,
     /// The name of the property that holds it.
     pub member: &'s str,
     pub kind: &'s Kind,
-    pub path: Path,
     required: bool,
     pub is_in_optional_reference: bool,
 }
@@ -81,18 +82,27 @@ impl<'s> Place<'s> {
     fn plain(field: &Field<'s>, member: &'s Member) -> Option<Place<'s>> {
         let Form::Scalar(kind) = &member.form else { return None };
         Some(Place {
-            name: member.name.clone(),
+            name: &member.name,
+            reference: Some(field.name),
             member: &member.name,
             kind,
-            path: Path::new([field.name, &member.name]),
             required: field.required && member.required,
             is_in_optional_reference: !field.required,
         })
     }
+
+    pub(super) fn path(&self) -> Path {
+        Path::new(self.reference.into_iter().chain([self.member]))
+    }
 }
 
 impl<'s> Body<'s> {
-    pub(super) fn of(source: &'s Source, endpoint: &'s Endpoint) -> Body<'s> {
+    pub(super) fn of(
+        source: &'s Source,
+        endpoint: &'s Endpoint,
+        own_reference: Option<&'s str>,
+        is_listed: bool,
+    ) -> Body<'s> {
         let members = source.schemas.get(&endpoint.body).map(Vec::as_slice).unwrap_or_default();
         let field = |member: &'s Member| Field {
             name: &member.name,
@@ -106,18 +116,13 @@ impl<'s> Body<'s> {
             },
         };
         let fields = members.iter().map(field).collect();
-        Body {
-            resource: &endpoint.resource,
-            fields,
-            own_reference: own_reference(source, endpoint),
-            is_listed: is_listed(source),
-        }
+        Body { resource: &endpoint.resource, fields, own_reference, is_listed }
     }
 
     /// Whether the API unifies the member of a reference with the part of its name.
     fn unifies(&self, field: &Field, schema: &str, member: &str) -> bool {
-        let is_plain = !plays_role(field.name, schema) && !self.is_in(&NOT_UNIFIED, field, member);
-        self.is_listed || self.is_in(&UNIFIED, field, member) || is_plain
+        let is_plain = || !plays_role(field.name, schema) && !self.is_in(&NOT_UNIFIED, field, member);
+        self.is_listed || self.is_in(&UNIFIED, field, member) || is_plain()
     }
 
     fn is_in(&self, table: &[(&str, &str, &str)], field: &Field, member: &str) -> bool {
@@ -125,21 +130,22 @@ impl<'s> Body<'s> {
     }
 
     /// Every place of every one of these parameters, those first that every payload has.
-    pub(super) fn places(&self, parameters: &[&str], key: &[&str]) -> Vec<Place<'s>> {
+    pub(super) fn places(&self, parameters: &[&'s str], key: &[&str]) -> Vec<Place<'s>> {
         let mut places = Vec::new();
         let mut in_roles = Vec::new();
         for field in &self.fields {
             match field.holds {
                 Holds::Scalar(kind) => places.push(Place {
-                    name: field.name.to_owned(),
+                    name: field.name,
+                    reference: None,
                     member: field.name,
                     kind,
-                    path: Path::new([field.name]),
                     required: field.required,
                     is_in_optional_reference: false,
                 }),
                 Holds::Reference(schema, members) => {
-                    let role = |member: &Member| in_role(field.name, &member.name, members, parameters);
+                    let role = Role::of(field.name, parameters);
+                    let role = |member: &Member| role.parameter(&member.name, members);
                     let is_known =
                         |member: &Member| role(member).is_some() || self.is_in(&UNIFIED, field, &member.name);
                     if Some(schema) == self.own_reference && !members.iter().any(is_known) {
@@ -160,7 +166,7 @@ impl<'s> Body<'s> {
             }
         }
         for name in key.iter().filter(|name| !places.iter().any(|place| place.name == **name)).collect::<Vec<_>>() {
-            let fits = |place: &Place| place.name == **name && !place.is_in_optional_reference;
+            let fits = |place: &Place| place.name == *name && !place.is_in_optional_reference;
             let fitting: Vec<usize> = (0..in_roles.len()).filter(|&at| fits(&in_roles[at])).collect();
             if let [at] = fitting[..] {
                 places.push(in_roles.remove(at));
@@ -176,18 +182,39 @@ fn plays_role(property: &str, schema: &str) -> bool {
     capitalised(without_reference(property)) != entity(schema)
 }
 
-/// The parameter's name for the member of a reference that plays a role. A name that another member of the same reference has is not meant.
-fn in_role(reference: &str, member: &str, members: &[Member], parameters: &[&str]) -> Option<String> {
-    let role = reference.strip_suffix("Reference").unwrap_or(reference);
-    let words = role.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| at);
-    let ends: Vec<usize> = words.chain([role.len()]).collect();
-    let member = capitalised(member);
-    let mut candidates = ends.iter().rev().map(|&end| format!("{}{member}", &role[..end]));
-    candidates.find(|name| parameters.contains(&name.as_str()) && members.iter().all(|other| other.name != *name))
+/// The words of a reference's role, and the parameters that begin as it does.
+struct Role<'r, 's> {
+    name: &'r str,
+    /// Where its words end.
+    ends: Vec<usize>,
+    kin: Vec<&'s str>,
+}
+
+impl<'r, 's> Role<'r, 's> {
+    fn of(reference: &'r str, parameters: &[&'s str]) -> Role<'r, 's> {
+        let name = reference.strip_suffix("Reference").unwrap_or(reference);
+        let words = name.match_indices(|letter: char| letter.is_ascii_uppercase()).map(|(at, _)| at);
+        let ends: Vec<usize> = words.chain([name.len()]).collect();
+        let first = &name[..ends[0]];
+        Role { name, ends, kin: parameters.iter().copied().filter(|name| name.starts_with(first)).collect() }
+    }
+
+    /// The parameter's name for a member of the reference behind words of the role. A name that another member of the reference has is
+    /// not meant.
+    fn parameter(&self, member: &str, members: &[Member]) -> Option<&'s str> {
+        if self.kin.is_empty() {
+            return None;
+        }
+        let member = capitalised(member);
+        let is_of = |name: &str, end: usize| name.strip_prefix(&self.name[..end]) == Some(member.as_str());
+        let named = |&end: &usize| self.kin.iter().copied().find(|name| is_of(name, end));
+        let mut candidates = self.ends.iter().rev().filter_map(named);
+        candidates.find(|name| members.iter().all(|other| other.name != *name))
+    }
 }
 
 /// Whether documents list the members of references among the parameters of GET, and mark all parts of a key there. Those of the Data
 /// Management Service, which call a reference `EdFi_School_Reference`, do not.
-fn is_listed(source: &Source) -> bool {
+pub fn is_listed(source: &Source) -> bool {
     !source.schemas.keys().any(|name| name.ends_with("_Reference"))
 }
