@@ -8,7 +8,7 @@
 //!
 //! What has to be sent again after a while waits in the pool's own queue. A failure of the server that repeats while others of the resource
 //! are accepted is tried a last time when the tier is done. Some answers mean something only beside those to other payloads
-//! (that of a firewall, a refusal of the whole resource, 5xx): they are held until the pass is over ([`sending`]).
+//! (that of a firewall, a refusal of the whole resource, 5xx): they are held until the pass is over (`sending`).
 
 mod sending;
 

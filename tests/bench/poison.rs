@@ -84,7 +84,7 @@ fn answer(line: &str, body: &[u8], url: &str, poison: bool) -> (u16, String) {
         _ if line.starts_with("POST /data/") => {
             let mut hasher = DefaultHasher::new();
             body.hash(&mut hasher);
-            match poison && hasher.finish() % 100 == 0 {
+            match poison && hasher.finish().is_multiple_of(100) {
                 true => (500, r#"{"detail":"An unexpected problem has occurred.","status":500}"#.into()),
                 false => (201, String::new()),
             }
