@@ -8,8 +8,9 @@ use std::process::Command;
 
 use lightbeam::digest::Digest;
 use lightbeam::disk::System;
+use lightbeam::edfi::key::StrictKey;
 use lightbeam::resource::Resource;
-use lightbeam::state::journal::{self, Journal};
+use lightbeam::state::journal::{self, Journal, News};
 use lightbeam::state::table::Entry;
 use lightbeam::state::{self, History};
 
@@ -74,31 +75,42 @@ fn row(what: &str, payloads: u32, cost: &Cost, base: f64) {
 /// One of the steps.
 pub fn step(what: &str, folder: &Path) {
     let resource = Resource::new("ed-fi", "grades");
-    let entry = |number: u32| (Digest::of(&number.to_le_bytes()), Entry { at: 1_700_000_000, status: 201 });
+    // Each of another record.
+    let entry = |number: u32| {
+        let digest = Digest::of(&number.to_le_bytes());
+        let mut key = StrictKey([0; 12]);
+        key.0.copy_from_slice(&digest.0[4..]);
+        (digest, Entry { key, ..Entry::of_status(1_700_000_000, 201) })
+    };
+    let news = |range: std::ops::Range<u32>| News {
+        definition: 1,
+        entries: range.map(entry).collect(),
+        said: Vec::new(),
+    };
     let path = folder.join("journal");
     match what {
         "make" => {
             let mut history = History::open(Box::new(System), folder, TARGET, &mut |_| ()).expect("a new history");
             // As loads do, some hundred thousand at a time.
             for first in (0..PAYLOADS).step_by(500_000) {
-                history.record(&resource, &(first..first + 500_000).map(entry).collect::<Vec<_>>());
+                history.record(&resource, &news(first..first + 500_000));
                 history.settle().expect("room for it");
             }
         }
         "open" => {
-            let table = state::peek(&System, folder, TARGET, &resource).expect("the history");
+            let table = state::peek(&System, folder, TARGET, &resource, 1).expect("the history");
             assert_eq!(table.len(), PAYLOADS as usize);
         }
         "write-journal" => {
             let (mut journal, _) = Journal::open(&System, &path).expect("a new journal");
             for first in (0..REPLAYED).step_by(BATCH as usize) {
-                journal.append("ed-fi/grades", &(first..first + BATCH).map(entry).collect::<Vec<_>>());
+                journal.append("ed-fi/grades", &news(first..first + BATCH));
             }
             journal.flush().expect("room for it");
         }
         "replay" => {
             let mut replayed = 0;
-            journal::read(&System, &path, &mut |_, news| replayed += news.len()).expect("the journal");
+            journal::read(&System, &path, &mut |_, news| replayed += news.entries.len()).expect("the journal");
             assert!(replayed >= REPLAYED as usize);
         }
         _ => {}

@@ -10,6 +10,7 @@ use lightbeam::digest::Digest;
 use lightbeam::disk::System;
 use lightbeam::resource::Resource;
 use lightbeam::state::History;
+use lightbeam::state::journal::News;
 use lightbeam::state::table::Entry;
 
 /// The payloads are spread over these, which no other of them has to precede.
@@ -146,11 +147,12 @@ impl Folder {
         let target = format!("{url}/data/v3");
         let mut history =
             History::open(Box::new(System), &self.0.join("state"), &target, &mut |_| ()).expect("a new history");
-        let entry = Entry { at: 1_700_000_000, status: 201 };
+        let entry = Entry::of_status(1_700_000_000, 201);
         for resource in RESOURCES {
             let text = fs::read(self.data().join(format!("{resource}.jsonl"))).expect("a data file");
-            let known: Vec<_> = text.trim_ascii_end().split(|&b| b == b'\n').map(|p| (Digest::of(p), entry)).collect();
-            history.record(&Resource::new("ed-fi", resource), &known);
+            let payloads = text.trim_ascii_end().split(|&b| b == b'\n');
+            let entries = payloads.map(|payload| (Digest::of(payload), entry)).collect();
+            history.record(&Resource::new("ed-fi", resource), &News { entries, ..News::default() });
         }
         history.settle().expect("room for the state");
     }

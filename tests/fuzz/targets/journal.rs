@@ -7,9 +7,9 @@ use lightbeam::state::journal::{News, parse};
 
 fuzz_target!(|bytes: &[u8]| {
     // As it comes, behind a right head, and as the body of a right frame.
-    let behind_head = [b"LBJOURN\n\x02", bytes].concat();
+    let behind_head = [b"LBJOURN\n\x03", bytes].concat();
     let length = (bytes.len() as u32).to_le_bytes();
-    let frame = [b"LBJOURN\n\x02", &length[..], &blake3::hash(bytes).as_bytes()[..8], bytes, b"torn"].concat();
+    let frame = [b"LBJOURN\n\x03", &length[..], &blake3::hash(bytes).as_bytes()[..8], bytes, b"torn"].concat();
     for file in [bytes, &behind_head, &frame] {
         let parse = |file: &[u8]| {
             let mut all = Vec::new();
