@@ -326,7 +326,8 @@ impl Load<'_> {
                 }
                 News::Doubted(resource, doubt) => entries.push((*resource, *doubt)),
                 News::Settled(outcome) | News::Refused(outcome, _) => {
-                    let Some(entry) = entry(outcome, now) else { continue };
+                    let is_known = self.natural[outcome.resource].is_some();
+                    let Some(entry) = entry(outcome, is_known, now) else { continue };
                     entries.push((outcome.resource, entry));
                     entries.extend(self.settled(outcome, entry.1).map(|original| (outcome.resource, original)));
                     if let News::Refused(_, Some(Letter { why: Why::Answer(refusal), .. })) = news {
@@ -393,15 +394,16 @@ impl News {
     }
 }
 
-/// What the state is to remember: final answers, and that a known payload is due because it was to be sent again and got none.
-fn entry(outcome: &Outcome, now: u32) -> Option<(Digest, Entry)> {
+/// What the state is to remember: final answers, and that a known payload is due because it was to be sent again and got none. `is_known`: the
+/// definition of its resource's natural key is.
+fn entry(outcome: &Outcome, is_known: bool, now: u32) -> Option<(Digest, Entry)> {
     let (status, standing) = match &outcome.verdict {
         Verdict::Accepted { status } => (*status, Standing::Accepted),
         Verdict::Refused(reason) => (reason.status?, Standing::Refused(reason.kind?)),
         Verdict::Unsent(_) | Verdict::Untried if outcome.known => (0, Standing::NoAnswer),
         Verdict::Unsent(_) | Verdict::Untried | Verdict::Invalid => return None,
     };
-    let key = outcome.key.map_or(Entry::NO_KEY, |keys| keys.strict);
+    let key = outcome.key.map_or(if is_known { Entry::WITHOUT } else { Entry::NO_KEY }, |keys| keys.strict);
     Some((outcome.digest?, Entry { key, at: now, status, standing }))
 }
 

@@ -74,10 +74,15 @@ impl<'a> Known<'a> {
 
     /// What is known of a payload whose text is at hand. An entry without a key learns it from the text.
     fn entry(&self, entry: Entry, text: &[u8]) -> Entry {
-        let (Some(natural), None, true) = (self.natural, entry.record(), entry.standing != Standing::Settled) else {
+        let Some(natural) = self.natural.filter(|_| entry.key == Entry::NO_KEY) else { return entry };
+        if entry.standing == Standing::Settled {
             return entry;
+        }
+        let key = match read(text, Some(natural)) {
+            Ok(Some(keys)) => keys.strict,
+            Ok(None) => return Entry { key: Entry::WITHOUT, ..entry },
+            Err(_) => return entry,
         };
-        let Ok(Some(Keys { strict: key, .. })) = read(text, Some(natural)) else { return entry };
         let newest = self.newest.get_or_init(|| {
             let holds = |(_, entry): &&(Digest, Entry)| entry.standing == Standing::Accepted;
             let record = |(_, entry): &(Digest, Entry)| Some((entry.record()?, entry.at));

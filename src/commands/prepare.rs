@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fxhash::FxHashSet;
+
 use crate::api::Api;
 use crate::api::openapi::Collection;
 use crate::catalog::{Catalog, Meaning, Scope, ways};
@@ -23,7 +25,7 @@ pub struct Prepared {
     pub api: Api,
     /// In which order.
     pub plan: Plan,
-    /// What the API's OpenAPI documents say, if it has any.
+    /// What the API's OpenAPI documents say of the plan's resources, or of all where the load is to be validated; `None` if it has none.
     pub model: Option<Model>,
     /// What tells the natural keys of each of the plan's jobs, where that is known.
     pub natural: Vec<Option<Natural>>,
@@ -38,6 +40,15 @@ enum Names {
     Unmistakable,
 }
 
+/// Of which resources the documents are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Of those of the load.
+    Load,
+    /// Of all, because references lead to them.
+    Whole,
+}
+
 /// Reaches the API for its metadata and puts the selected files in order. What will not be read is logged by name.
 pub fn prepare(
     config: &Config,
@@ -45,7 +56,17 @@ pub fn prepare(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
-    prepared(config, selector, Names::AsConfigured, observer, interrupt)
+    prepared(config, selector, (Names::AsConfigured, Depth::Load), observer, interrupt)
+}
+
+/// As [`prepare`], with all that the documents say.
+pub fn prepare_to_validate(
+    config: &Config,
+    selector: &Selector,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Prepared> {
+    prepared(config, selector, (Names::AsConfigured, Depth::Whole), observer, interrupt)
 }
 
 /// As [`prepare`], but a name that may mean several resources is an error.
@@ -55,13 +76,13 @@ pub fn prepare_to_delete(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
-    prepared(config, selector, Names::Unmistakable, observer, interrupt)
+    prepared(config, selector, (Names::Unmistakable, Depth::Load), observer, interrupt)
 }
 
 fn prepared(
     config: &Config,
     selector: &Selector,
-    names: Names,
+    (names, depth): (Names, Depth),
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Prepared> {
@@ -86,7 +107,9 @@ fn prepared(
             format!("there is nothing to do in {}: no data file of a selected resource", config.data_dir.display());
         observer.log(Level::Warning, &text);
     }
-    let model = model(&source, observer);
+    let resources: FxHashSet<&Resource> = plan.jobs().map(|job| &job.turn.resource).collect();
+    let wanted = |resource: &Resource| depth == Depth::Whole || resources.contains(resource);
+    let model = model(&source, wanted, observer);
     if let Some(model) = &model {
         plan.jobs().for_each(|job| tell_of_key(&job.turn.resource, model, observer));
     }
@@ -127,12 +150,11 @@ fn source(api: &Api, observer: &mut dyn Observer) -> Result<Source> {
 }
 
 /// What the documents mean; `None` if they tell of no resource.
-fn model(source: &Source, observer: &mut dyn Observer) -> Option<Model> {
-    let model = Model::compile(source).inspect_err(|error| {
-        let text = format!("{error}; so payloads of one natural key may overtake each other");
-        observer.log(Level::Warning, &text);
-    });
-    let model = model.ok().filter(|model| !model.definitions().is_empty())?;
+fn model(source: &Source, wanted: impl Fn(&Resource) -> bool, observer: &mut dyn Observer) -> Option<Model> {
+    if source.endpoints.is_empty() {
+        return None;
+    }
+    let model = Model::compile_some(source, wanted);
     let (faults, more) = model.faults().split_at(model.faults().len().min(SHOWN));
     for (resource, fault) in faults {
         observer.log(Level::Warning, &format!("{resource}: {fault}; the resource is not checked"));

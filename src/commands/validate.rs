@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use jiff::Zoned;
 
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Prepared, prepare_to_validate};
 use super::send;
 use crate::check::{Checkers, Method};
 use crate::cli::Run;
@@ -37,7 +37,7 @@ use crate::validate::{Validated, Validation};
 
 /// Validates the selected resources.
 pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, interrupt: &Interrupt) -> Result<Report> {
-    report(config, &prepare(config, selector, observer, interrupt)?, observer, interrupt)
+    report(config, &prepare_to_validate(config, selector, observer, interrupt)?, observer, interrupt)
 }
 
 /// Validates, and sends what is due and valid. No summary where nothing was to be sent: the validation stopped early, or `--strict` forbids it.
@@ -48,7 +48,7 @@ pub fn and_send(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<(Report, Option<Summary>)> {
-    let prepared = prepare(config, &run.selection, observer, interrupt)?;
+    let prepared = prepare_to_validate(config, &run.selection, observer, interrupt)?;
     let before = stamps(&prepared.plan);
     let mut report = report(config, &prepared, observer, interrupt)?;
     let invalid = report.total().invalid;

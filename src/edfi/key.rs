@@ -103,7 +103,7 @@ impl StrictKey {
 
 impl NaturalKey {
     /// The names of the parts.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.parts.iter().map(|part| &*part.name)
     }
 

@@ -22,6 +22,7 @@ pub struct Natural {
     starts: Vec<usize>,
     /// The references to items of the same resource, and for each part of the key the member that holds it.
     to_itself: Vec<(Vec<Step>, Vec<Arc<str>>)>,
+    fingerprint: u64,
 }
 
 /// The properties of an object that lead to parts of the key.
@@ -62,7 +63,8 @@ impl Natural {
             Some((steps(&referral.path), target.members.iter().map(member).collect()))
         });
         let to_itself = to_itself.collect();
-        Some(Natural { key, members, starts, to_itself })
+        let fingerprint = key.fingerprint();
+        Some(Natural { key, members, starts, to_itself, fingerprint })
     }
 
     /// Both hashes of the natural key of a payload; `None` if it has no key. An error if the text is not one JSON object.
@@ -76,7 +78,7 @@ impl Natural {
 
     /// A number that changes when names, comparisons or places of the key's parts change, and never otherwise.
     pub fn fingerprint(&self) -> u64 {
-        self.key.fingerprint()
+        self.fingerprint
     }
 
     /// The natural keys of the items of the same resource that a payload refers to.

@@ -50,11 +50,24 @@ pub struct Text {
     pub caller: Option<Box<str>>,
 }
 
+impl Text {
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(|message| message.len()).sum()
+    }
+
+    fn without_messages(&self) -> Text {
+        let messages = vec!["refused in an earlier run; what the API said was too long to be kept".into()];
+        Text { messages, ..self.clone() }
+    }
+}
+
 /// What the API said to the refused payloads of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reasons {
     of: FxHashMap<Digest, Said>,
     texts: FxHashSet<Arc<Text>>,
+    /// How many bytes the texts have.
+    bytes: usize,
 }
 
 /// As files hold it: texts, and for each payload the number of its text.
@@ -68,13 +81,19 @@ impl Reasons {
     /// Of more payloads than this no correlation id is kept, because each is another text.
     const MOST_IDS: usize = 100_000;
 
+    /// So many bytes of texts are kept, because an answer can be long and all of them different. Further payloads keep the `type` alone.
+    const MOST_BYTES: usize = 4 * 1024 * 1024;
+
     /// Adds what the API said to a payload, in place of what it said before.
     pub fn add(&mut self, digest: Digest, said: Said) {
-        let text = match self.texts.get(&said.text) {
+        let fits = self.texts.contains(&said.text) || self.bytes + said.text.bytes() <= Reasons::MOST_BYTES;
+        let text = if fits { said.text } else { Arc::new(said.text.without_messages()) };
+        let text = match self.texts.get(&text) {
             Some(text) => text.clone(),
             None => {
-                self.texts.insert(said.text.clone());
-                said.text
+                self.bytes += text.bytes();
+                self.texts.insert(text.clone());
+                text
             }
         };
         let correlation_id = said.correlation_id.filter(|_| self.of.len() < Reasons::MOST_IDS);
@@ -94,6 +113,7 @@ impl Reasons {
         self.of.retain(|digest, _| keep(digest));
         // One owner is the set itself.
         self.texts.retain(|text| Arc::strong_count(text) > 1);
+        self.bytes = self.texts.iter().map(|text| text.bytes()).sum();
     }
 
     /// As bytes, which are the same for the same reasons.
@@ -115,7 +135,8 @@ impl Reasons {
     pub fn from_bytes(bytes: &[u8]) -> Option<Reasons> {
         let Stored { texts, of } = postcard::from_bytes(bytes).ok()?;
         let texts: Vec<Arc<Text>> = texts.into_iter().map(Arc::new).collect();
-        let mut reasons = Reasons { of: FxHashMap::default(), texts: texts.iter().cloned().collect() };
+        let bytes = texts.iter().map(|text| text.bytes()).sum();
+        let mut reasons = Reasons { of: FxHashMap::default(), texts: texts.iter().cloned().collect(), bytes };
         for (digest, number, correlation_id) in of {
             let text = texts.get(number as usize)?.clone();
             reasons.of.insert(digest, Said { text, correlation_id });
@@ -154,6 +175,18 @@ mod tests {
         reasons.add(Digest([2; 16]), said("two", "2"));
         reasons.retain(|digest| digest.0[0] == 2);
         assert_eq!((reasons.texts.len(), reasons.get(&Digest([1; 16]))), (1, None));
+    }
+
+    #[test]
+    fn long_texts_without_end_do_not_fill_the_memory_and_each_payload_keeps_its_type() {
+        let mut reasons = Reasons::default();
+        for n in 0..200 {
+            reasons.add(Digest([n; 16]), said(&format!("{n} {}", "x".repeat(64 * 1024)), "run"));
+        }
+        assert!(reasons.bytes < 5 * 1024 * 1024 && reasons.to_bytes().len() < 5 * 1024 * 1024);
+        let Said { text, .. } = reasons.get(&Digest([199; 16])).unwrap();
+        assert_eq!(text.problem_type.as_deref(), Some("urn:test"));
+        assert!(text.messages[0].contains("too long to be kept"));
     }
 
     #[test]

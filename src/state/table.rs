@@ -49,8 +49,10 @@ pub enum Standing {
 }
 
 impl Entry {
-    /// The key of a payload whose record is not known.
+    /// The key of a payload whose record is not known, because its key was not read.
     pub const NO_KEY: StrictKey = StrictKey([0; 12]);
+    /// The key of a payload that has none, although the definition of its resource's key is known.
+    pub const WITHOUT: StrictKey = StrictKey([0xFF; 12]);
 
     /// Of which no more than time and status is known, as in versions 1 and 2 of the files.
     pub fn of_status(at: u32, status: u16) -> Entry {
@@ -59,7 +61,7 @@ impl Entry {
 
     /// The record, where it is known.
     pub fn record(&self) -> Option<StrictKey> {
-        Some(self.key).filter(|key| *key != Entry::NO_KEY)
+        Some(self.key).filter(|key| !matches!(*key, Entry::NO_KEY | Entry::WITHOUT))
     }
 
     /// Whether the API may hold it, although it did not say so: no answer came, or one that the server or somebody else made of a failure.

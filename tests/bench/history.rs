@@ -82,11 +82,8 @@ pub fn step(what: &str, folder: &Path) {
         key.0.copy_from_slice(&digest.0[4..]);
         (digest, Entry { key, ..Entry::of_status(1_700_000_000, 201) })
     };
-    let news = |range: std::ops::Range<u32>| News {
-        definition: 1,
-        entries: range.map(entry).collect(),
-        said: Vec::new(),
-    };
+    let news =
+        |range: std::ops::Range<u32>| News { definition: 1, entries: range.map(entry).collect(), said: Vec::new() };
     let path = folder.join("journal");
     match what {
         "make" => {

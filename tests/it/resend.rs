@@ -61,7 +61,7 @@ fn without_a_rule_just_what_was_not_accepted_is_sent() {
 fn what_the_payload_itself_is_to_blame_for_can_be_left_out_and_is_counted_apart() {
     let stage = stage();
     let (run, results) = stage.send(&["--skip-refused"]);
-    run.expect(3).tells(&[
+    run.expect(4).tells(&[
         "* 2 payloads refused in an earlier run because of the payload itself, and left out; --failed sends them.",
     ]);
     let skipped = ["skipped", "skipped_accepted", "skipped_refused", "processed"].map(|what| total(&results, what));

@@ -83,17 +83,25 @@ impl Comparison {
     /// What loosely equal values have in common, from their strict form.
     pub fn loose(self, strict: &str) -> Cow<'_, str> {
         let trimmed = strict.trim_end();
-        if self.is_canonical(trimmed.as_bytes()) {
-            return trimmed.into();
-        }
-        let value = match self {
+        self.value(trimmed).map_or_else(|| folded(trimmed), Cow::Owned)
+    }
+
+    /// The same of a text of ASCII letters, but for their case.
+    pub(super) fn loose_ascii(self, text: &str) -> Cow<'_, str> {
+        let trimmed = text.trim_end();
+        self.value(trimmed).map_or(Cow::Borrowed(trimmed), Cow::Owned)
+    }
+
+    /// One spelling of the number, day or time that a text tells; `None` if that is the text itself, or it tells none.
+    fn value(self, text: &str) -> Option<String> {
+        match self {
+            _ if self.is_canonical(text.as_bytes()) => None,
             Comparison::Text | Comparison::Truth | Comparison::Descriptor => None,
-            Comparison::Number => number(trimmed),
-            Comparison::Date => dates::day(trimmed),
-            Comparison::DateTime => dates::moment(trimmed),
-            Comparison::Time => dates::time(trimmed),
-        };
-        value.map_or_else(|| folded(trimmed), Cow::Owned)
+            Comparison::Number => number(text),
+            Comparison::Date => dates::day(text),
+            Comparison::DateTime => dates::moment(text),
+            Comparison::Time => dates::time(text),
+        }
     }
 }
 

@@ -23,17 +23,40 @@ impl Default for Encoding {
 impl Encoding {
     /// Takes the next part's value.
     pub fn add(&mut self, comparison: Comparison, text: &str) {
+        if text.is_ascii() {
+            encode(&mut self.strict, text.as_bytes());
+            if comparison == Comparison::Descriptor {
+                let start = self.strict.len() - text.len();
+                self.strict[start..].make_ascii_lowercase();
+            }
+            // Of the strict form nothing but case is lost, which does not count here.
+            return self.loose.write_u64(hash_without_case(&comparison.loose_ascii(text)));
+        }
         let strict = comparison.strict(text);
         encode(&mut self.strict, strict.as_bytes());
-        let mut part = FxHasher::default();
-        part.write(comparison.loose(&strict).as_bytes());
-        self.loose.write_u64(part.finish());
+        self.loose.write_u64(hash_without_case(&comparison.loose(&strict)));
     }
 
     /// The hashes of all that was added.
     pub fn keys(&self) -> Keys {
         Keys { loose: LooseKey(self.loose.finish()), strict: StrictKey::of_encoded(&self.strict) }
     }
+}
+
+/// The hash of a text without the case of its ASCII letters, eight of them at a time: every payload passes here.
+fn hash_without_case(text: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    let (eights, rest) = text.as_bytes().as_chunks::<8>();
+    let lowered = |mut bytes: [u8; 8]| {
+        bytes.make_ascii_lowercase();
+        u64::from_le_bytes(bytes)
+    };
+    eights.iter().for_each(|bytes| hasher.write_u64(lowered(*bytes)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    hasher.write_u64(lowered(last));
+    hasher.write_usize(text.len());
+    hasher.finish()
 }
 
 impl StrictKey {
