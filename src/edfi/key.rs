@@ -1,6 +1,6 @@
 //! What identifies a record: its natural key, and the two ways in which keys are equal.
 //!
-//! This is the one definition of the natural key. A [`NaturalKey`] is compiled once for a resource ([`derive`]): its parts, every place of
+//! This is the one definition of the natural key. A [`NaturalKey`] is compiled once for a resource ([`derive()`]): its parts, every place of
 //! each part in a payload, and how the values of each part compare. Whoever needs a key asks it, from the text ([`crate::model::Natural`]),
 //! from a tree of values ([`NaturalKey::of_value`]) or from what a checker has kept.
 //!

@@ -249,8 +249,10 @@ mod tests {
     }
 
     fn table(n: u32) -> Table {
-        let entry =
-            |i: u32| Entry { key: StrictKey([i as u8; 12]), ..Entry::of_status(i, if i % 2 == 0 { 201 } else { 400 }) };
+        let entry = |i: u32| Entry {
+            key: StrictKey([i as u8; 12]),
+            ..Entry::of_status(i, if i.is_multiple_of(2) { 201 } else { 400 })
+        };
         let rows = (0..n).map(|i| (Digest::of(&i.to_le_bytes()), entry(i)));
         let mut table = Table::default().under(7).with(rows.collect());
         let text = Text { problem_type: None, messages: vec!["no".into()], caller: None };

@@ -21,6 +21,8 @@ pub struct Given {
     by_resource: FxHashMap<Resource, usize>,
     /// The jobs that load education organizations, which share one space of ids: the first of each id, and its job.
     organizations: FxHashMap<StrictKey, (usize, First)>,
+    /// The number of the file of the key before.
+    last: u32,
 }
 
 /// The keys of one job.
@@ -68,12 +70,13 @@ impl Given {
             jobs: plan.jobs().map(|job| of(&job.turn.resource)).collect(),
             by_resource: plan.jobs().map(|job| job.turn.resource.clone()).zip(0..).collect(),
             organizations: FxHashMap::default(),
+            last: 0,
         }
     }
 
     /// Enters the key of a payload of that job, whose text has that hash.
     pub fn claim(&mut self, job: usize, key: Keys, file: &Arc<Path>, line: u64, hash: u64) -> Claim {
-        let file = self.numbers.get(file).copied().unwrap_or_default();
+        let file = self.number(file);
         let first = First { hash, file, line: line.try_into().unwrap_or(u32::MAX) };
         let of = &mut self.jobs[job];
         match of.strict.entry(key.strict) {
@@ -95,6 +98,14 @@ impl Given {
             Some(&earlier) => Claim::Alike(place(&self.files, earlier)),
             None => Claim::First,
         }
+    }
+
+    /// The number of a file. Most keys come from the same one as the key before, which a look at its address tells.
+    fn number(&mut self, file: &Arc<Path>) -> u32 {
+        if !self.files.get(self.last as usize).is_some_and(|last| Arc::ptr_eq(last, file)) {
+            self.last = self.numbers.get(file).copied().unwrap_or_default();
+        }
+        self.last
     }
 
     /// The number of the job that loads a resource, if one does.
