@@ -150,8 +150,7 @@ impl Refusal {
     /// Npgsql and PostgreSQL write them. The digits alone occur in ids.
     fn is_deadlock(&self) -> bool {
         const STATES: [&str; 3] = ["40p01", "40001", "57014"];
-        let tells = |message: &str| {
-            let text = message.to_lowercase();
+        let tells = |text: String| {
             let stated = |state: &str| {
                 let before = |at: usize| text[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric());
                 let written = |form: &str| text.match_indices(form).any(|(at, _)| before(at));
@@ -161,7 +160,7 @@ impl Refusal {
             };
             text.contains("deadlock detected") || STATES.iter().any(|state| stated(state))
         };
-        self.messages.iter().any(|message| tells(message))
+        self.lowered().any(tells)
     }
 
     fn misses_relationship(&self) -> bool {
@@ -183,7 +182,14 @@ impl Refusal {
     }
 
     fn says(&self, text: &str) -> bool {
-        self.messages.iter().any(|message| message.to_lowercase().contains(text))
+        self.lowered().any(|message| message.contains(text))
+    }
+
+    /// The messages in lower case, as far as what an API says of itself may reach: a hostile one can be long, and is looked at often.
+    fn lowered(&self) -> impl Iterator<Item = String> {
+        const LONGEST: usize = 8 * 1024;
+        let end = |message: &String| (0..=LONGEST.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
+        self.messages.iter().map(move |message| message[..end(message).unwrap_or_default()].to_lowercase())
     }
 }
 
