@@ -47,6 +47,11 @@
 //! * Natural keys are read for every load, though only validation needs all of the model: payloads of one key are sent in the order of the files,
 //!   and children after their parents ([`chain`]).
 //! * What a natural key is, where payloads hold it and how it compares stands in one place ([`edfi::key`]); everybody reads it there.
+//! * The state knows records, not only payloads: each entry carries the key of its record, so that the payload the API holds is the one that
+//!   the state calls accepted, and a payload that another one of its record replaced is called so ([`state::table::Standing::Superseded`]).
+//! * A payload that the API may have taken is entered as doubtful before it is sent, and the journal is written before the request goes out.
+//!   Whatever happens to the answer, the next run knows that the record is open ([`state`]).
+//! * Which payload of a record is the last of a load is known before the first is sent, by reading the files once ([`sift`]).
 //! * The sandbox checks payloads with the same [`check`] as validation, so that one cannot say what the other does not.
 //! * `delete` looks up everything before it deletes anything, and the history forgets before the API does ([`mod@delete`]).
 //! * The lock of a target covers all its namespaces, which are folders below it ([`state::target`]).

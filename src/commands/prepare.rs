@@ -233,7 +233,7 @@ fn reach(config: &Config, interrupt: &Interrupt, observer: &mut dyn Observer) ->
     let api = Api::connect(config, interrupt, &mut |text| observer.log(Level::Warning, &text))?;
     let urls = api.urls();
     observer.log(Level::Info, &format!("the API at {} takes data at {}", config.api.base_url, urls.data));
-    observer.log(Level::Debug, &format!("tokens are had at {}", urls.oauth));
+    observer.log(Level::Debug, &format!("the API gives tokens at {}", urls.oauth));
     Ok(api)
 }
 

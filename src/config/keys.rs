@@ -30,7 +30,7 @@ pub static KEYS: &[Key] = &[
     key("namespace", None, Kind::Text, Some("ed-fi"), "the namespace of every resource that no override names"),
     key("namespace_overrides", None, Kind::NamesByName, None, "for each other namespace, the list of its resources"),
     key("edfi_api.base_url", Some("edfi_api_base_url"), Kind::Url, Some("https://localhost/api"), "the address of the API's discovery document"),
-    key("edfi_api.oauth_url", None, Kind::Url, None, "where tokens are had; wins over discovery"),
+    key("edfi_api.oauth_url", None, Kind::Url, None, "where the API gives tokens; wins over discovery"),
     key("edfi_api.dependencies_url", None, Kind::Url, None, "the dependencies document; wins over discovery"),
     key("edfi_api.open_api_metadata_url", None, Kind::Url, None, "the list of OpenAPI documents; wins over discovery"),
     key("edfi_api.descriptors_swagger_url", None, Kind::Url, None, "the OpenAPI document of descriptors; wins over the list"),
