@@ -15,11 +15,13 @@ pub mod send;
 pub mod truncate;
 pub mod validate;
 
+use std::cell::LazyCell;
 use std::io::Write;
 use std::path::Path;
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
+use serde_json::Value;
 
 use self::count::Census;
 use crate::api::cache;
@@ -123,28 +125,32 @@ fn or_nothing<T>(
 
 /// Tells how a run ended, on the terminal and in the results file.
 fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config) -> Result<()> {
-    let results = summary.to_json(config, "send", exit);
+    let results = LazyCell::new(|| summary.to_json(config, "send", exit));
     tell_result(run, &results, || summary.to_text());
     write_results_if_wanted(run, &results)
 }
 
+/// The results of a run.
+type Results<F> = LazyCell<Value, F>;
+
 /// Prints what became of a run: as JSON for machines, else as text unless only what is wrong is wanted.
-fn tell_result(run: &Run, results: &serde_json::Value, text: impl FnOnce() -> String) {
+/// The results, which can name every line of a load, are made only where somebody wants them.
+fn tell_result(run: &Run, results: &Results<impl FnOnce() -> Value>, text: impl FnOnce() -> String) {
     match run.output {
-        Output { log_format: LogFormat::Json, .. } => drop(say(&format!("{results}\n"))),
+        Output { log_format: LogFormat::Json, .. } => drop(say(&format!("{}\n", **results))),
         Output { quiet: true, .. } => {}
         _ => drop(say(&text())),
     }
 }
 
-fn write_results_if_wanted(run: &Run, results: &serde_json::Value) -> Result<()> {
+fn write_results_if_wanted(run: &Run, results: &Results<impl FnOnce() -> Value>) -> Result<()> {
     match &run.results_file {
         Some(path) => write_results(path, results),
         None => Ok(()),
     }
 }
 
-fn write_results(path: &Path, results: &serde_json::Value) -> Result<()> {
+fn write_results(path: &Path, results: &Value) -> Result<()> {
     // A value that was just made has no way to fail.
     let bytes = serde_json::to_vec_pretty(results).unwrap_or_default();
     disk::replace(path, &bytes, Readers::AsUsual)
@@ -166,7 +172,7 @@ fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit>
     let report = validate::run(config, &run.selection, terminal, &interrupt);
     let report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
     let exit = report.exit(run.partial_ok);
-    let results = report.to_json(config, "validate", exit);
+    let results = LazyCell::new(|| report.to_json(config, "validate", exit));
     tell_result(run, &results, || report.to_text());
     write_results_if_wanted(run, &results)?;
     Ok(exit)
@@ -185,10 +191,10 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
         Some(Exit::Ok | Exit::AllSkipped) if found != Exit::Ok => Exit::SomeFailed,
         Some(exit) => exit,
     };
-    let results = match &summary {
+    let results = LazyCell::new(|| match &summary {
         Some(summary) => report.beside(summary.to_json(config, "validate+send", exit)),
         None => report.to_json(config, "validate+send", exit),
-    };
+    });
     let sent = summary.as_ref().map_or(String::new(), |summary| "\n".to_owned() + &summary.to_text());
     tell_result(run, &results, || report.to_text() + &sent);
     write_results_if_wanted(run, &results)?;
@@ -209,7 +215,7 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let census = count::run(config, &run.selection, terminal, &interrupt);
     let census = or_nothing(census, config, terminal, |stopped| Census::of_nothing(started, stopped))?;
     let exit = census.exit(run.partial_ok);
-    let results = census.to_json(config, exit);
+    let results = LazyCell::new(|| census.to_json(config, exit));
     if let Some(stopped) = census.stopped.as_ref().filter(|_| !census.resources.is_empty()) {
         terminal.log(Level::Critical, &stopped.why);
     }
@@ -231,7 +237,7 @@ fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) 
     let nothing = |stopped| Yield::of_nothing(started, fetch::folder(config, args), stopped);
     let fetched = or_nothing(fetched, config, terminal, nothing)?;
     let exit = fetched.exit(run.partial_ok);
-    let results = fetched.to_json(config, exit);
+    let results = LazyCell::new(|| fetched.to_json(config, exit));
     tell_result(run, &results, || fetched.to_text());
     write_results_if_wanted(run, &results)?;
     Ok(exit)
@@ -262,7 +268,7 @@ fn erased(
     let nothing = |stopped| Erasure::of_nothing(command, started, stopped);
     let erasure = or_nothing(erasure, config, terminal, nothing)?;
     let exit = erasure.exit(run.partial_ok);
-    let results = erasure.to_json(config, exit);
+    let results = LazyCell::new(|| erasure.to_json(config, exit));
     tell_result(run, &results, || erasure.to_text());
     write_results_if_wanted(run, &results)?;
     Ok(exit)

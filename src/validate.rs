@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 
 use rayon::ThreadPool;
 
-use self::findings::{Beside, Finding, Met, Severity, Tally};
+use self::findings::{Beside, Finding, Gathered, Met, Severity, Tally};
 use self::inspect::{Inspected, Inspector, Keyed};
 use self::keys::{Claim, Given};
 use self::references::References;
@@ -128,7 +128,8 @@ impl<'a> Validation<'a> {
         let tally = &mut desk.tallies[job];
         tally.counts.add(&counts);
         let invalid = tally.counts.invalid;
-        found.into_iter().for_each(|(finding, met)| tally.add(finding, &file, met));
+        tally.file(found, &file);
+        let mut given_before = Gathered::default();
         for Keyed { line, key, hash } in keys {
             let (severity, message, place) = match desk.keys.claim(job, key, &file, line, hash) {
                 Claim::First => continue,
@@ -143,9 +144,10 @@ impl<'a> Validation<'a> {
             if self.inspector.does(Method::Uniqueness) {
                 let method = Method::Uniqueness;
                 let finding = Finding { severity, method, path: "$".into(), message: message.into() };
-                tally.add(finding, &file, Met { line, beside: Beside::Earlier(place) });
+                given_before.add(finding, Met { line, beside: Beside::Earlier(place) });
             }
         }
+        tally.file(given_before.found(), &file);
         let text = block.map_or(Vec::new(), |block| block.bytes);
         for mention in mentions {
             desk.references.mentioned(mention, job, &file, &text, &desk.keys);

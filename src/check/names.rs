@@ -1,11 +1,12 @@
 //! The names of properties: which member of an object each is, and what to say of one that the API does not know.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Visitor};
 
 use super::compile::Object;
-use super::notes::{Fault, Notes, Place, Rule};
+use super::notes::{self, Fault, Hint, Notes, Place, Rule};
 use super::spot::SHOWN;
 use crate::model::openapi::SERVER_MADE;
 use crate::nearest::nearest;
@@ -53,8 +54,7 @@ impl Visitor<'_> for Name<'_, '_> {
             None if is_server_made(name, place) => Found::Dropped,
             None if notes.ignores_unknown || object.is_open => Found::Dropped,
             None => {
-                let message = unknown(notes, object, name);
-                let path = notes.path(place) + "." + &shortened(name, SHOWN);
+                let (path, message) = unknown(notes, object, place, name);
                 notes.faults.push(Fault { rule: Rule::Unknown, path, message });
                 Found::Dropped
             }
@@ -65,19 +65,30 @@ impl Visitor<'_> for Name<'_, '_> {
 /// As many unknown properties of an object are remembered, so that memory stays bounded where every name differs.
 const REMEMBERED: usize = 256;
 
-/// What to say of an unknown property. To look for the nearest known one takes long, so that it is done once for each object and name.
-fn unknown(notes: &mut Notes<'_>, object: &Object, name: &str) -> String {
-    let hints = notes.hints.entry(std::ptr::from_ref(object) as usize).or_default();
-    if let Some(message) = hints.get(name) {
-        return message.to_string();
+/// Where an unknown property is and what to say of it. To look for the nearest known one takes long, so that it is done once for each object
+/// and name; the path is written anew only where it differs from the last one.
+fn unknown(notes: &mut Notes<'_>, object: &Object, place: Place, name: &str) -> (Arc<str>, Arc<str>) {
+    let Notes { hints, trail, .. } = notes;
+    let hints = hints.entry(std::ptr::from_ref(object) as usize).or_default();
+    if let Some(hint) = hints.get_mut(name) {
+        if !notes::is_path(trail, place, &hint.path[..hint.object]) {
+            (hint.path, hint.object) = path(&notes::path(trail, place), name);
+        }
+        return (hint.path.clone(), hint.message.clone());
     }
     let near = nearest(name, object.members.iter().map(|member| &*member.name));
     let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
-    let message = format!("{} is unknown, the API drops it{near}", shortened(name, SHOWN));
+    let message: Arc<str> = format!("{} is unknown, the API drops it{near}", shortened(name, SHOWN)).into();
+    let (path, object) = path(&notes::path(trail, place), name);
     if hints.len() < REMEMBERED {
-        hints.insert(name.into(), message.as_str().into());
+        hints.insert(name.into(), Hint { message: message.clone(), path: path.clone(), object });
     }
-    message
+    (path, message)
+}
+
+/// The path of an unknown property, and how much of it is that of its object.
+fn path(object: &str, name: &str) -> (Arc<str>, usize) {
+    (format!("{object}.{}", shortened(name, SHOWN)).into(), object.len())
 }
 
 /// Whether the server puts it there, so that it comes with items that were read from it.

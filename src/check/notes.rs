@@ -36,7 +36,15 @@ pub struct Notes<'c> {
     /// Whether properties that the API does not know are passed over.
     pub(super) ignores_unknown: bool,
     /// What to say of a property that is unknown, by the object's address and the property. Payloads say the same over and over.
-    pub(super) hints: FxHashMap<usize, FxHashMap<Box<str>, Box<str>>>,
+    pub(super) hints: FxHashMap<usize, FxHashMap<Box<str>, Hint>>,
+}
+
+/// What to say of an unknown property, and where it was met last, which is mostly where it is met next.
+pub(super) struct Hint {
+    pub message: Arc<str>,
+    pub path: Arc<str>,
+    /// As many bytes of the path are that of the object that has the property.
+    pub object: usize,
 }
 
 /// A value in the item of a list that must equal a part of the natural key.
@@ -58,9 +66,9 @@ pub struct Fault {
     /// What was broken.
     pub rule: Rule,
     /// Where, such as `$.addresses[2].city`.
-    pub path: String,
+    pub path: Arc<str>,
     /// What is wrong and what would be right. The same fault in another payload has the same text.
-    pub message: String,
+    pub message: Arc<str>,
 }
 
 /// What a payload can break.
@@ -192,16 +200,7 @@ impl<'c> Notes<'c> {
 
     /// Such as `$.addresses[2].stateAbbreviationDescriptor`.
     pub fn path(&self, place: Place) -> String {
-        let Some(&(around, step)) = self.trail.get(place.0 as usize) else { return "$".into() };
-        match step {
-            Step::Top => "$".into(),
-            Step::Property(name) => self.path(around) + "." + name,
-            Step::Item(position) => {
-                let mut path = self.path(around);
-                let _ = write!(path, "[{position}]");
-                path
-            }
-        }
+        path(&self.trail, place)
     }
 
     /// What a mention says, as it is written.
@@ -239,5 +238,57 @@ impl<'c> Notes<'c> {
         let start = self.text.len();
         self.text.extend_from_slice(text);
         start..self.text.len()
+    }
+}
+
+/// See [`Notes::path`].
+pub(super) fn path(trail: &[(Place, Step<'_>)], place: Place) -> String {
+    let Some(&(around, step)) = trail.get(place.0 as usize) else { return "$".into() };
+    match step {
+        Step::Top => "$".into(),
+        Step::Property(name) => path(trail, around) + "." + name,
+        Step::Item(position) => {
+            let mut path = path(trail, around);
+            let _ = write!(path, "[{position}]");
+            path
+        }
+    }
+}
+
+/// Whether [`path`] writes that, without writing it.
+pub(super) fn is_path(trail: &[(Place, Step<'_>)], place: Place, written: &str) -> bool {
+    let Some(&(around, step)) = trail.get(place.0 as usize) else { return written == "$" };
+    let written = match step {
+        Step::Top => return written == "$",
+        Step::Property(name) => written.strip_suffix(name).and_then(|rest| rest.strip_suffix('.')),
+        Step::Item(position) => {
+            let parts = written.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));
+            parts.filter(|(_, digits)| digits.parse() == Ok(position)).map(|(rest, _)| rest)
+        }
+    };
+    written.is_some_and(|written| is_path(trail, around, written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_at_the_path_that_it_writes_and_at_no_other() {
+        let mut notes = Notes::default();
+        let top = notes.step(Place::default(), Step::Top);
+        let list = notes.step(top, Step::Property("a"));
+        let mut places = vec![top, list, notes.step(top, Step::Property("b.a")), notes.step(top, Step::Property("aa"))];
+        for position in [0, 1, 11] {
+            let item = notes.step(list, Step::Item(position));
+            places.extend([item, notes.step(item, Step::Property("a")), notes.step(item, Step::Item(1))]);
+        }
+        let paths: Vec<String> = places.iter().map(|&place| notes.path(place)).collect();
+        for (number, &place) in places.iter().enumerate() {
+            for (other, written) in paths.iter().enumerate() {
+                assert_eq!(is_path(&notes.trail, place, written), number == other, "{} {written}", paths[number]);
+            }
+            assert!(!is_path(&notes.trail, place, ""));
+        }
     }
 }

@@ -37,8 +37,8 @@ impl<'c> Spot<'_, 'c> {
     pub(super) fn wrong(&mut self, rule: Rule, what: fmt::Arguments<'_>) {
         let place = self.place();
         let item = if matches!(self.step, Step::Item(_)) { "an item of " } else { "" };
-        let message = format!("{item}{} {what}", self.name);
-        self.notes.faults.push(Fault { rule, path: self.notes.path(place), message });
+        let message = format!("{item}{} {what}", self.name).into();
+        self.notes.faults.push(Fault { rule, path: self.notes.path(place).into(), message });
     }
 
     /// It is of another type than its form.

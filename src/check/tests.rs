@@ -206,13 +206,31 @@ fn an_unknown_property_is_named_with_the_nearest_known_one() {
     let faults = noted("weeks", &WEEK.replacen('{', r#"{"BeginDate": 1, "zzzzzzzz": {"a": [1]}, "#, 1), |notes| {
         notes.faults.clone()
     });
-    assert_eq!(faults[0].message, "BeginDate is unknown, the API drops it; did you mean beginDate?");
-    assert_eq!(faults[1].message, "zzzzzzzz is unknown, the API drops it");
+    assert_eq!(&*faults[0].message, "BeginDate is unknown, the API drops it; did you mean beginDate?");
+    assert_eq!(&*faults[1].message, "zzzzzzzz is unknown, the API drops it");
     assert_eq!(
         faults.iter().map(|fault| (fault.rule, &*fault.path)).collect::<Vec<_>>(),
         [(Rule::Unknown, "$.BeginDate"), (Rule::Unknown, "$.zzzzzzzz")]
     );
     assert_eq!(week(r#""days": [{"number": 1, "id": "x"}]"#)[0], "$.days[0].id id is unknown, the API drops it");
+}
+
+#[test]
+fn an_unknown_property_that_is_met_again_is_told_where_it_is_now() {
+    let checkers = checkers();
+    let weeks = checkers.get(&resource("weeks")).unwrap();
+    let mut notes = Notes::default();
+    for (days, places) in [
+        (r#"[{"number": 1, "x": 1}]"#, &["$.days[0].x"][..]),
+        (r#"[{"number": 1}, {"number": 2, "x": 1}, {"number": 3, "x": 1}]"#, &["$.days[1].x", "$.days[2].x"]),
+        (r#"[{"number": 1}, {"number": 2}, {"x": 1, "number": 3}]"#, &["$.days[2].x"]),
+        (r#"[{"number": 1, "x": 1, "y": 1}]"#, &["$.days[0].x", "$.days[0].y"]),
+    ] {
+        let payload = WEEK.replace(r#"[{"number": 1}]"#, days);
+        weeks.check(payload.as_bytes(), &mut notes);
+        assert_eq!(notes.faults.iter().map(|fault| &*fault.path).collect::<Vec<_>>(), places);
+        assert!(notes.faults.iter().all(|fault| fault.message.ends_with(" is unknown, the API drops it")));
+    }
 }
 
 #[test]
@@ -227,7 +245,7 @@ fn unknown_properties_can_be_passed_over_and_what_is_said_of_them_is_remembered_
     for number in 0..1_000 {
         let text = WEEK.replacen('{', &format!(r#"{{"BeginDate": 1, "begin{number}": 1, "#), 1);
         weeks.check(text.as_bytes(), &mut notes);
-        assert_eq!(notes.faults[0].message, "BeginDate is unknown, the API drops it; did you mean beginDate?");
+        assert_eq!(&*notes.faults[0].message, "BeginDate is unknown, the API drops it; did you mean beginDate?");
         assert!(notes.faults[1].message.starts_with(&format!("begin{number} is unknown")));
     }
     assert_eq!(notes.hints.values().map(|hints| hints.len()).sum::<usize>(), 256);

@@ -44,7 +44,7 @@ pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<
 }
 
 fn not_json(notes: &mut Notes<'_>, column: usize, why: &str) {
-    let message = format!("not JSON: {why}");
+    let message = format!("not JSON: {why}").into();
     notes.faults.push(Fault { rule: Rule::Json { column }, path: "$".into(), message });
 }
 
@@ -74,7 +74,8 @@ fn finish(checker: &Checker, notes: &mut Notes<'_>) {
 }
 
 fn apart(name: &str, path: String, first: &str) -> Fault {
-    Fault { rule: Rule::Unification, path, message: format!("{name} must be the same as at {first}") }
+    let message = format!("{name} must be the same as at {first}").into();
+    Fault { rule: Rule::Unification, path: path.into(), message }
 }
 
 impl<'c> Spot<'_, 'c> {
@@ -207,8 +208,9 @@ fn members<'de, 'c, A: MapAccess<'de>>(
         let member = &object.members[at];
         let step = Step::Property(&member.name);
         if notes.slots[base + at] != Slot::Absent {
-            let path = notes.path(place) + "." + &member.name;
-            notes.faults.push(Fault { rule: Rule::Twice, path, message: format!("{} is given twice", member.name) });
+            let path = (notes.path(place) + "." + &member.name).into();
+            let message = format!("{} is given twice", member.name).into();
+            notes.faults.push(Fault { rule: Rule::Twice, path, message });
             // The later one counts, whatever it holds.
             for (_, at) in &member.places {
                 if let At::Place(place) = at {
@@ -233,8 +235,8 @@ fn members<'de, 'c, A: MapAccess<'de>>(
     }
     for (position, member) in object.members.iter().enumerate() {
         if member.required && matches!(notes.slots[base + position], Slot::Absent | Slot::Null) {
-            let path = notes.path(place) + "." + &member.name;
-            let message = format!("{} is required", member.name);
+            let path = (notes.path(place) + "." + &member.name).into();
+            let message = format!("{} is required", member.name).into();
             notes.faults.push(Fault { rule: Rule::Required, path, message });
         }
     }

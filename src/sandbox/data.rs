@@ -16,7 +16,7 @@ use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
 use super::store::{Deleted, Demand, Store, identify};
-use crate::check::{Checkers, Notes};
+use crate::check::{Checkers, Fault, Notes};
 use crate::clock::unix_now;
 use crate::edfi::key::{StrictKey, text};
 use crate::model::openapi::SERVER_MADE;
@@ -199,7 +199,8 @@ impl Data {
         let checker = self.checkers.get(resource).ok_or(Problem::NotFound)?;
         checker.check(body, &mut notes);
         if !notes.faults.is_empty() {
-            return Err(Problem::Invalid(notes.faults.into_iter().map(|fault| (fault.path, fault.message)).collect()));
+            let told = |fault: &Fault| (fault.path.to_string(), fault.message.to_string());
+            return Err(Problem::Invalid(notes.faults.iter().map(told).collect()));
         }
         let no_key = || Problem::Invalid(vec![("$".into(), "the documents do not tell its natural key".into())]);
         let key = notes.key.ok_or_else(no_key)?.strict;

@@ -1,7 +1,8 @@
 //! What validation found: for each resource its counts and what is wrong, by what it is and where.
 //!
 //! As in a tally of sending, one fault of a thousand payloads is kept once, with the lines where it was met. What was found is told in the order
-//! of files and lines, in whatever order it became known.
+//! of files and lines, in whatever order it became known. Whoever meets much in one file gathers it first ([`Gathered`]), because to file it costs
+//! more than to meet it, and one thread files for all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -116,41 +117,90 @@ pub struct Tally {
     pub counts: Counts,
     /// What, and where.
     pub found: FxHashMap<Arc<Finding>, Places>,
-    /// The lines with faults and those with warnings, each line once.
-    faulty: Lines,
-    warned: Lines,
+    /// The lines with faults and those with warnings.
+    lines: FxHashMap<Arc<Path>, [Lines; 2]>,
 }
 
 /// Where one finding was met, by file.
 pub type Places = BTreeMap<Arc<Path>, Vec<Met>>;
 
-/// Lines of files, each once.
+/// Lines of a file, each once: by 64 of them, a bit for each.
 #[derive(Clone, Debug, Default)]
-struct Lines(FxHashMap<Arc<Path>, BTreeSet<u64>>);
+struct Lines(FxHashMap<u64, u64>);
 
 impl Lines {
     /// Adds a line; whether it is new.
-    fn add(&mut self, file: &Arc<Path>, line: u64) -> bool {
-        self.0.entry(file.clone()).or_default().insert(line)
+    fn add(&mut self, line: u64) -> bool {
+        let (lines, bit) = (self.0.entry(line / 64).or_default(), 1 << (line % 64));
+        let is_new = *lines & bit == 0;
+        *lines |= bit;
+        is_new
+    }
+}
+
+/// What was met in one file: each finding once, in the order in which they were first met, with where it was met.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    found: Vec<(Finding, Vec<Met>)>,
+    /// The position of each.
+    positions: FxHashMap<Finding, usize>,
+    /// The position of what comes if payloads have the same findings in the same order.
+    expected: usize,
+}
+
+impl Gathered {
+    /// Adds a finding.
+    pub fn add(&mut self, finding: Finding, met: Met) {
+        let is_expected = self.found.get(self.expected).is_some_and(|(expected, _)| *expected == finding);
+        let known = if is_expected { Some(self.expected) } else { self.positions.get(&finding).copied() };
+        let position = known.unwrap_or(self.found.len());
+        match known {
+            Some(position) => self.found[position].1.push(met),
+            None => {
+                self.positions.insert(finding.clone(), position);
+                self.found.push((finding, vec![met]));
+            }
+        }
+        self.expected = if position + 1 < self.found.len() { position + 1 } else { 0 };
+    }
+
+    /// All of it.
+    pub fn found(self) -> Vec<(Finding, Vec<Met>)> {
+        self.found
     }
 }
 
 impl Tally {
     /// Files a finding.
     pub fn add(&mut self, finding: Finding, file: &Arc<Path>, met: Met) {
-        match finding.severity {
-            Severity::Fault => self.counts.invalid += u64::from(self.faulty.add(file, met.line)),
-            Severity::Warning => self.counts.warned += u64::from(self.warned.add(file, met.line)),
+        self.file(vec![(finding, vec![met])], file);
+    }
+
+    /// Files what was gathered in a file.
+    pub fn file(&mut self, gathered: Vec<(Finding, Vec<Met>)>, file: &Arc<Path>) {
+        if gathered.is_empty() {
+            return;
         }
-        if !self.found.contains_key(&finding) {
-            let finding = match self.found.len() < DIFFERENT {
-                true => finding,
-                false => Finding { path: "$".into(), message: "(further messages, not kept apart)".into(), ..finding },
+        let [faulty, warned] = self.lines.entry(file.clone()).or_default();
+        let mut further: BTreeMap<(Severity, Method), Vec<Met>> = BTreeMap::new();
+        for (finding, met) in gathered {
+            let (lines, count) = match finding.severity {
+                Severity::Fault => (&mut *faulty, &mut self.counts.invalid),
+                Severity::Warning => (&mut *warned, &mut self.counts.warned),
             };
-            return self.found.entry(Arc::new(finding)).or_default().entry(file.clone()).or_default().push(met);
+            *count += met.iter().filter(|met| lines.add(met.line)).count() as u64;
+            if let Some(places) = self.found.get_mut(&finding) {
+                places.entry(file.clone()).or_default().extend(met);
+            } else if self.found.len() < DIFFERENT {
+                self.found.insert(Arc::new(finding), Places::from([(file.clone(), met)]));
+            } else {
+                further.entry((finding.severity, finding.method)).or_default().extend(met);
+            }
         }
-        if let Some(places) = self.found.get_mut(&finding) {
-            places.entry(file.clone()).or_default().push(met);
+        for ((severity, method), met) in further {
+            let message = "(further messages, not kept apart)".into();
+            let finding = Finding { severity, method, path: "$".into(), message };
+            self.found.entry(Arc::new(finding)).or_default().entry(file.clone()).or_default().extend(met);
         }
     }
 
@@ -235,6 +285,47 @@ mod tests {
         let invalid = Invalid::of([&tally]);
         assert_eq!(invalid.why(&file, 7), ["$.a (schema): x", "$.a (schema): y"]);
         assert!(invalid.why(&file, 4).is_empty() && invalid.why(Path::new("b.jsonl"), 7).is_empty());
+    }
+
+    #[test]
+    fn what_was_gathered_is_filed_as_if_each_finding_had_been_filed_by_itself() {
+        let files: [Arc<Path>; 2] = ["a.jsonl", "b.jsonl"].map(|file| Path::new(file).into());
+        let (mut one_by_one, mut gathered) = (Tally::default(), Tally::default());
+        // More different findings than are kept, in blocks that each have known and new ones, of both severities, two to a line.
+        for block in 0..100 {
+            let (mut block_of, file) = (Gathered::default(), &files[block / 50]);
+            for number in 0..400 {
+                let severity = if number % 3 == 0 { Severity::Warning } else { Severity::Fault };
+                let message =
+                    if number % 4 == 0 { format!("no {block} {number}") } else { format!("no {}", number % 8) };
+                let met = Met { line: (block * 200 + number / 2) as u64, beside: Beside::Column(number) };
+                one_by_one.add(finding(severity, &message), file, met.clone());
+                block_of.add(finding(severity, &message), met);
+            }
+            gathered.file(block_of.found(), file);
+        }
+        assert_eq!(gathered.counts, one_by_one.counts);
+        // Each line has a fault, as only every third finding is a warning; each warning is in a line of its own.
+        assert_eq!((gathered.counts.invalid, gathered.counts.warned), (20_000, 13_400));
+        let sorted = |mut tally: Tally| {
+            tally.found.values_mut().flat_map(|places| places.values_mut()).for_each(|met| met.sort_unstable());
+            tally.found
+        };
+        assert!(gathered.first(20).eq(one_by_one.first(20)));
+        let (gathered, one_by_one) = (sorted(gathered), sorted(one_by_one));
+        assert_eq!((gathered.len(), gathered == one_by_one), (DIFFERENT + 2, true));
+    }
+
+    #[test]
+    fn what_is_gathered_keeps_the_order_in_which_it_was_first_met() {
+        let mut gathered = Gathered::default();
+        for (message, line) in [("x", 1), ("y", 1), ("x", 2), ("z", 3), ("y", 4), ("x", 5)] {
+            gathered.add(finding(Severity::Fault, message), met(line));
+        }
+        let found = gathered.found();
+        let lines = |met: &[Met]| met.iter().map(|met| met.line).collect::<Vec<_>>();
+        let found: Vec<_> = found.iter().map(|(finding, met)| (&*finding.message, lines(met))).collect();
+        assert_eq!(found, [("x", vec![1, 2, 5]), ("y", vec![1, 4]), ("z", vec![3])]);
     }
 
     #[test]

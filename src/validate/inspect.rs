@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fxhash::{FxHashMap, FxHasher};
 
 use super::descriptors::Known;
-use super::findings::{Beside, Counts, Finding, Met, Severity};
+use super::findings::{Beside, Counts, Finding, Gathered, Met, Severity};
 use crate::check::{Checker, Fault, Method, Notes, Refers, Rule};
 use crate::config::validate::{Unknown, Validate};
 use crate::edfi::key::{Keys, StrictKey};
@@ -36,8 +36,8 @@ pub struct Inspected<'a> {
     pub bytes: u64,
     /// How many lines, nothing more.
     pub counts: Counts,
-    /// What was found, in the order of the lines.
-    pub found: Vec<(Finding, Met)>,
+    /// What was found, each finding once, in the order of the first lines.
+    pub found: Vec<(Finding, Vec<Met>)>,
     /// The natural keys, in the order of the lines.
     pub keys: Vec<Keyed>,
     /// What is referred to, in the order of the lines.
@@ -88,7 +88,8 @@ impl<'a> Inspector<'a> {
             Piece::Flaw { resource, file, line, message } => {
                 let mut inspected = Inspected::new(resource, file);
                 inspected.counts.read = 1;
-                inspected.found.push(unreadable(line, message));
+                let (finding, met) = unreadable(line, message);
+                inspected.found.push((finding, vec![met]));
                 inspected
             }
         }
@@ -101,6 +102,7 @@ impl<'a> Inspector<'a> {
         let mut reader = Reader {
             inspector: self,
             notes: if ignores_unknown { Notes::without_unknown() } else { Notes::default() },
+            found: Gathered::default(),
             values: Verdicts::default(),
             paths: FxHashMap::default(),
         };
@@ -110,9 +112,15 @@ impl<'a> Inspector<'a> {
             match self.checkers[block.resource] {
                 _ if payload.is_empty() => inspected.counts.blank += 1,
                 Some(checker) => reader.payload(checker, line, range, payload, &mut inspected),
-                None => inspected.found.extend(sift::read(payload, None).err().map(|why| unreadable(line, why))),
+                None => {
+                    if let Err(why) = sift::read(payload, None) {
+                        let (finding, met) = unreadable(line, why);
+                        reader.found.add(finding, met);
+                    }
+                }
             }
         }
+        inspected.found = reader.found.found();
         inspected.block = (!inspected.mentions.is_empty()).then_some(block);
         inspected
     }
@@ -147,6 +155,7 @@ type Verdicts = FxHashMap<usize, FxHashMap<Box<str>, Option<Arc<str>>>>;
 struct Reader<'i, 'a> {
     inspector: &'i Inspector<'a>,
     notes: Notes<'a>,
+    found: Gathered,
     values: Verdicts,
     paths: FxHashMap<String, Arc<str>>,
 }
@@ -162,8 +171,10 @@ impl<'a> Reader<'_, 'a> {
     ) {
         let inspector = self.inspector;
         checker.check(payload, &mut self.notes);
-        for fault in std::mem::take(&mut self.notes.faults) {
-            inspected.found.extend(inspector.finding(line, fault));
+        for fault in self.notes.faults.drain(..) {
+            if let Some((finding, met)) = inspector.finding(line, fault) {
+                self.found.add(finding, met);
+            }
         }
         if inspector.does(Method::Descriptors) {
             for mention in &self.notes.descriptors {
@@ -172,7 +183,7 @@ impl<'a> Reader<'_, 'a> {
                     let path = self.notes.path(mention.place).into();
                     let (severity, method) = (Severity::Fault, Method::Descriptors);
                     let finding = Finding { severity, method, path, message };
-                    inspected.found.push((finding, Met { line, beside: Beside::Nothing }));
+                    self.found.add(finding, Met { line, beside: Beside::Nothing });
                 }
             }
         }
@@ -208,7 +219,7 @@ impl Inspector<'_> {
             (Rule::Unknown, Unknown::Warn) => Severity::Warning,
             _ => Severity::Fault,
         };
-        let finding = Finding { severity, method, path: fault.path.into(), message: fault.message.into() };
+        let finding = Finding { severity, method, path: fault.path, message: fault.message };
         Some((finding, Met { line, beside }))
     }
 }
