@@ -237,16 +237,20 @@ impl Api {
     /// `correlation` is by what the API's log is to know it, `trial` what the payload has been through. Called by many workers at once. An
     /// error stops the run.
     pub fn post(&self, url: &Uri, body: &[u8], correlation: &str, trial: &mut Trial) -> Result<Step> {
-        let correlation = HeaderValue::from_str(correlation).ok();
+        let mut request = self.posting(url, body, HeaderValue::from_str(correlation).ok());
+        let step = send::attempt(&self.wire, &self.session, &mut request, trial)?;
+        if let Step::Done(settled) = &step {
+            self.heed(settled, || self.probe_posting(url))?;
+        }
+        Ok(step)
+    }
+
+    fn posting<'a>(&self, url: &'a Uri, body: &'a [u8], correlation: Option<HeaderValue>) -> request::Request<'a> {
         let mut request = request::post(url, body, correlation);
         if let Some(named) = self.profiles.as_ref().and_then(|profiles| profiles.write(url)) {
             request.content_type = Some(named);
         }
-        let step = send::attempt(&self.wire, &self.session, &mut request, trial)?;
-        if let Step::Done(settled) = &step {
-            self.heed(settled)?;
-        }
-        Ok(step)
+        request
     }
 
     /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]; sleeps while it
@@ -264,16 +268,15 @@ impl Api {
 
     fn sent(&self, request: request::Request<'_>) -> Result<Sent> {
         let sent = send::send(&self.wire, &self.session, request)?;
-        self.heed(&sent.settled)?;
+        self.heed(&sent.settled, || self.probe(None))?;
         Ok(sent)
     }
 
-    /// Takes note of who answered. An error if the API is gone.
-    fn heed(&self, settled: &Settled) -> Result<()> {
+    /// Takes note of who answered. An error if the API is gone, which `probe` finds out.
+    fn heed(&self, settled: &Settled, probe: impl FnOnce() -> Probed) -> Result<()> {
         match settled {
             Settled::Refused(refusal) if refusal.foreign => {
-                let probed = self.site.is_foreign(|| self.probe(None));
-                probed.map_err(|what| self.gone(&what))
+                self.site.is_foreign(probe).map_err(|what| self.gone(&what))
             }
             Settled::Accepted(_) | Settled::Refused(_) => {
                 self.site.is_there();
@@ -323,6 +326,20 @@ impl Api {
             }
         }
         probed
+    }
+
+    /// Whether the API is there and payloads of a resource reach it: what stands before it may let questions through and no payload. A
+    /// payload without members shows that, and writes nothing, because no resource can do without its natural key.
+    fn probe_posting(&self, url: &Uri) -> Probed {
+        let probed = self.probe(None);
+        if matches!(probed, Probed::Gone(_)) {
+            return probed;
+        }
+        let asked = send::authorized(&self.wire, &self.session, &mut self.posting(url, b"{}", None));
+        match asked.map(|asked| asked.answer) {
+            Ok(Ok(reply)) if origin::is_foreign(&reply) => Probed::Gone(wire::in_words(&Ok(reply))),
+            _ => probed,
+        }
     }
 }
 

@@ -24,8 +24,9 @@ pub enum Probed {
 #[derive(Debug, Default)]
 pub struct Site {
     row: AtomicU32,
-    /// Held by the one who asks, so that the others hear its result before they go on.
-    asking: Mutex<()>,
+    /// Who is there instead of the API, once that is known: it ends the run. Locked by the one who asks, so that the others hear its result
+    /// before they go on.
+    instead: Mutex<Option<String>>,
 }
 
 impl Site {
@@ -48,7 +49,10 @@ impl Site {
     }
 
     fn ask(&self, least: u32, probe: impl FnOnce() -> Probed) -> Result<(), String> {
-        let _one = lock(&self.asking);
+        let mut instead = lock(&self.instead);
+        if let Some(what) = &*instead {
+            return Err(what.clone());
+        }
         // Whoever asked before may have found the API.
         if self.row.load(Ordering::Relaxed) < least {
             return Ok(());
@@ -58,12 +62,15 @@ impl Site {
                 self.row.store(0, Ordering::Relaxed);
                 Ok(())
             }
-            Probed::Gone(what) => Err(what),
+            Probed::Gone(what) => {
+                *instead = Some(what.clone());
+                Err(what)
+            }
         }
     }
 }
 
-fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+fn lock(mutex: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -80,6 +87,7 @@ mod tests {
         let site = Site::default();
         (1..ROW).for_each(|_| assert_eq!(site.is_foreign(never), Ok(())));
         assert_eq!(site.is_foreign(|| Probed::Gone("a page".into())), Err("a page".into()));
+        assert_eq!(site.is_foreign(never), Err("a page".into()), "the others hear it without asking");
     }
 
     #[test]
@@ -99,8 +107,9 @@ mod tests {
         let site = Site::default();
         assert_eq!(site.judge(never), Ok(()));
         assert_eq!(site.is_foreign(never), Ok(()));
-        assert_eq!(site.judge(|| Probed::Gone("a page".into())), Err("a page".into()));
         assert_eq!(site.judge(|| Probed::Answers), Ok(()));
         assert_eq!(site.judge(never), Ok(()));
+        assert_eq!(site.is_foreign(never), Ok(()));
+        assert_eq!(site.judge(|| Probed::Gone("a page".into())), Err("a page".into()));
     }
 }

@@ -150,6 +150,29 @@ fn a_host_where_somebody_else_answers_everything_is_gone_and_the_rest_is_unsent(
 }
 
 #[test]
+fn a_gateway_that_lets_questions_through_and_no_payload_leaves_the_rest_unsent() {
+    let gone = AtomicBool::new(false);
+    let host = api(move |asked, wire| {
+        if asked.line == POST && correlation(asked) == "students.jsonl:21" {
+            gone.store(true, Ordering::SeqCst);
+        }
+        match gone.load(Ordering::SeqCst) && asked.line == POST {
+            true => wire.answer(200, HTML, PAGE).map(|()| true),
+            false => Ok(false),
+        }
+    });
+    let folder = folder(&host, 2_000, "");
+    let (run, results) = send(&folder);
+    run.expect(4).tells(&["not an Ed-Fi API: 200 text/html"]);
+    let (created, unsent) = (total(&results, "created"), total(&results, "unsent"));
+    assert!(created >= 13 && created + unsent == 2_000, "{created} {unsent}: nothing counts as refused");
+    assert!(reasons(&folder).is_empty());
+    assert_eq!(host.asked("GET /data/").len(), 1);
+    let posts = host.asked(POST);
+    assert_eq!(posts.iter().filter(|asked| correlation(asked).is_empty()).count(), 1, "one payload without members");
+}
+
+#[test]
 fn a_few_answers_of_somebody_else_and_nothing_more_are_judged_by_a_question() {
     for there in [true, false] {
         let host =
