@@ -255,7 +255,7 @@ impl Api {
     }
 
     /// Asks for data: a page of a resource, a record by its id, a count. The same patience, token and gate as [`Api::post`]; sleeps while it
-    /// waits. A body longer than [`PAGE`] is no answer.
+    /// waits. A body longer than [`PAGE`] does not count as an answer.
     pub fn get(&self, url: &Uri) -> Result<Sent> {
         let accept = self.profiles.as_ref().and_then(|profiles| profiles.read(url));
         self.sent(request::Request { accept, ..request::get(url, None, PAGE) })

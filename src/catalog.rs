@@ -203,7 +203,7 @@ impl Catalog {
         }
     }
 
-    /// What may be meant by a name that is no resource, or by a namespace and a name: the same in another namespace, or one spelled much
+    /// What may be meant by a name that is not a resource, or by a namespace and a name: the same in another namespace, or one spelled much
     /// like it. To be put behind a sentence.
     pub fn hint(&self, written: &str) -> String {
         let near = match written.split_once('/') {

@@ -24,7 +24,7 @@ pub struct Found {
     pub files: BTreeMap<String, Vec<PathBuf>>,
     /// The folders in it; what is in those that stand in one of them is listed when it matters.
     pub folders: Vec<(PathBuf, Found)>,
-    /// Files that are no data.
+    /// Files that are not data.
     pub others: Vec<PathBuf>,
 }
 

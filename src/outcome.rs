@@ -75,7 +75,7 @@ impl Reason {
         Reason { message: message.into(), ..Reason::default() }
     }
 
-    /// What an answer that is no refusal says.
+    /// What an answer says that is not a refusal.
     pub fn of_answer(status: Option<u16>, message: impl Into<String>) -> Reason {
         Reason { status, message: message.into(), ..Reason::default() }
     }
@@ -173,7 +173,7 @@ impl Failures {
     /// bounded where every message differs.
     const REASONS: usize = 5_000;
 
-    /// And no more of them than have so many bytes together, because messages can be as long as answers are.
+    /// Together they have at most this number of bytes, because messages can be as long as answers.
     const BYTES: usize = 4 * 1024 * 1024;
 
     /// Adds one.

@@ -73,7 +73,7 @@ impl Pages<'_> {
         Ok(reply.map(|Reply { body, total_count, .. }| First { body, total: total_count }))
     }
 
-    /// Where walks begin that together give every record, enough of them for so many workers. `total`: of how many; `first`: the first page,
+    /// Where walks begin that together give every record, enough of them for that many workers. `total`: of how many; `first`: the first page,
     /// which is at hand and left out of pages by offset. By cursor all is walked, from the beginning.
     pub fn stretches(&self, total: Option<u64>, first: Option<Page>, workers: usize) -> Result<Got<Vec<Stretch>>> {
         if self.partitions {

@@ -35,7 +35,7 @@ struct Inside<N> {
 }
 
 impl<N, L: FnMut(Vec<N>)> Postbox<N, L> {
-    /// For so many workers. `is_urgent` tells what must be entered before whoever hands it in goes on.
+    /// For that many workers. `is_urgent` decides what must be entered before whoever hands it in goes on.
     pub fn new(workers: usize, is_urgent: fn(&N) -> bool, learn: L) -> Postbox<N, L> {
         let size = (workers / 2).max(1);
         let inside = Inside { news: Vec::new(), workers, fresh: false, idle: false };

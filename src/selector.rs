@@ -77,7 +77,7 @@ impl Selector {
         unknown.map(|p| p.written.clone()).collect()
     }
 
-    /// The patterns without a namespace, as written, that match this name; `*` alone is no name.
+    /// The patterns without a namespace, as written, that match this name; `*` alone is not a name.
     pub fn without_namespace<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let name = name.to_lowercase();
         let matching = move |p: &&Pattern| p.parts.is_none() && !p.is_everything() && glob(&p.lower, &name);

@@ -57,7 +57,7 @@ impl<'a> Known<'a> {
         Known { table, natural, invalid: None, files: &[], bytes: 0, claims, later, newest }
     }
 
-    /// Of these files, with so many bytes, which tell how many claims there may be.
+    /// Of these files; their bytes limit how many claims there may be.
     pub fn of_files(self, files: &'a [Arc<Path>], bytes: u64) -> Known<'a> {
         Known { files, bytes, ..self }
     }

@@ -15,7 +15,7 @@ pub const LARGEST: u64 = 500;
 /// The most partitions that an ODS/API gives.
 const PARTITIONS: u64 = 200;
 
-/// So many stretches for each worker, so that none is left with a long one at the end.
+/// The number of stretches for each worker, so that none is left with a long one at the end.
 const STRETCHES: u64 = 4;
 
 /// What paging has to know of a page.
@@ -28,7 +28,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Of a body with so many records, and what each of their ids hashes to. The order of the records does not matter; where not all have ids,
+    /// Of a body: the number of its records, and the hash of each of their ids. The order of the records does not matter; where not all have ids,
     /// the bytes do.
     pub fn new(body: &[u8], records: u64, ids: impl Iterator<Item = u64>) -> Page {
         let (count, sum) = ids.fold((0, 0u64), |(count, sum), id| (count + 1, sum.wrapping_add(id)));
@@ -80,7 +80,7 @@ pub struct OffsetWalk {
 }
 
 impl OffsetWalk {
-    /// Through a part, in pages of so many records at most.
+    /// Through a part, in pages of at most that many records.
     pub fn new(part: &Offsets, size: u64) -> OffsetWalk {
         let mut seen = Seen::default();
         part.first.map(|first| seen.is_new(first));
@@ -110,7 +110,7 @@ impl OffsetWalk {
         let next = start.saturating_add(page.records);
         if self.shared && next > end {
             return Err(format!(
-                "the API gave {} records where at most {} were asked for (limit): which of them belong to the page cannot be told",
+                "the API gave {} records where at most {} were asked for (limit): it is unclear which of them belong to the page",
                 page.records,
                 self.size.min(end - start)
             ));
@@ -144,7 +144,7 @@ impl CursorWalk {
     }
 }
 
-/// Of how many partitions so many records are to be, in pages of this size: no more than there are workers, and each of whole pages, since
+/// Into how many partitions that number of records is split, in pages of this size: no more than there are workers, and each of whole pages, since
 /// each ends with one that is not full and one that is empty.
 pub fn partitions(total: Option<u64>, size: u64, workers: usize) -> u64 {
     let workers = (workers as u64).clamp(1, PARTITIONS);
@@ -153,7 +153,7 @@ pub fn partitions(total: Option<u64>, size: u64, workers: usize) -> u64 {
     pages.div_ceil(pages.div_ceil(workers))
 }
 
-/// The parts in which a resource of so many records is walked side by side. `first`: a page that is at hand already, and is not walked again.
+/// The parts in which a resource of that many records is walked side by side. `first`: a page that is at hand already, and is not walked again.
 pub fn parts(total: Option<u64>, first: Option<Page>, size: u64, workers: usize) -> Vec<Offsets> {
     let known = first.map_or(0, |first| first.records);
     let whole = |end| vec![Offsets { range: known..end, shared: false, first }];
@@ -183,7 +183,7 @@ mod tests {
         Page::new(b"", ids.end - ids.start, ids.map(|id| Page::hash(&id.to_le_bytes())))
     }
 
-    /// Walks a part of a host that has so many records and makes of offset and limit the page that it likes; the records that came.
+    /// Walks a part of a host with that many records, which makes of offset and limit the page that it likes; the records that came.
     fn walk(part: &Offsets, size: u64, host: impl Fn(u64, u64) -> Range<u64>) -> Result<Vec<Range<u64>>, String> {
         let (mut walk, mut came) = (OffsetWalk::new(part, size), Vec::new());
         while let Some((offset, limit)) = walk.ask() {
@@ -195,7 +195,7 @@ mod tests {
         Ok(came)
     }
 
-    /// A host of so many records whose pages have at most `most`.
+    /// A host with that many records, whose pages have at most `most`.
     fn honest(total: u64, most: u64) -> impl Fn(u64, u64) -> Range<u64> {
         move |offset, limit| offset.min(total)..(offset + limit.min(most)).min(total)
     }

@@ -51,7 +51,7 @@ impl Profiles {
         self.of(url)?.0.write.clone()
     }
 
-    /// The media type that is wanted of this URL. Lists of partitions and of what was deleted are no records.
+    /// The media type that is wanted of this URL. Lists of partitions and of what was deleted are not records.
     pub fn read(&self, url: &Uri) -> Option<HeaderValue> {
         let (types, below) = self.of(url)?;
         match below {

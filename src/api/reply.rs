@@ -25,7 +25,7 @@ pub struct Reply {
     /// The headers `ratelimit-reset` and `x-ratelimit-reset`: in how many seconds the host takes requests again.
     pub limit_resets: Vec<String>,
     /// The `Location` header.
-    /// The `Location` header, of an answer that has a body or is no acceptance.
+    /// The `Location` header, of an answer that has a body or does not accept the payload.
     pub location: Option<String>,
     /// The `Content-Type` header, likewise.
     pub content_type: Option<String>,
@@ -106,7 +106,7 @@ pub fn refusal(reply: &Reply) -> Refusal {
     Refusal { status: reply.status, problem_type, correlation_id, messages, foreign, silent, others_accepted: false }
 }
 
-/// What is told of an answer that no Ed-Fi API gave: its status, what it calls itself, the beginning of what a reader would see of it, and
+/// What lightbeam reports of an answer that no Ed-Fi API gave: its status, what it calls itself, the beginning of what a reader would see of it, and
 /// where it points.
 fn stranger(reply: &Reply, seen: &[String]) -> Vec<String> {
     const MOST: usize = 300;

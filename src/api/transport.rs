@@ -59,7 +59,7 @@ pub enum Kind {
     Connect,
     /// The host's name could not be looked up at present.
     Lookup,
-    /// There is no host of that name.
+    /// No host has that name.
     NoSuchHost,
     /// The encrypted connection could not be made or broke.
     Tls,
@@ -251,7 +251,7 @@ fn read(answer: http::Response<ureq::Body>, request: &Request<'_>) -> Answer {
     let more = io::copy(&mut reader.take(dropped), &mut io::sink()).map_err(|error| broken(error.into()))?;
     let coding = text(header::CONTENT_ENCODING);
     let body = match inflate::read(coding.as_deref(), std::mem::take(&mut reply.body), more > 0, kept) {
-        // Such a body is no answer to a question. Of a payload the status has said what counts.
+        // Such a body does not answer a question. Of a payload the status has said what counts.
         Err(wrong) if whole => return Err(unreadable(&wrong)),
         Err(wrong) => Plain { bytes: wrong.to_string().into_bytes(), more: false },
         Ok(plain) => plain,
@@ -338,7 +338,7 @@ fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
 fn encryption(error: &rustls::Error) -> Kind {
     use AlertDescription as Alert;
     match error {
-        // The first bytes are no record of TLS, but most likely the answer of a port for plain HTTP.
+        // The first bytes are not TLS, but most likely the answer of a port for plain HTTP.
         rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Kind::NoTls,
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Kind::Certificate,
         // What a host says of our certificate, or of its absence.

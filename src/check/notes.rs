@@ -31,7 +31,7 @@ pub struct Notes<'c> {
     pub(super) items: Vec<(Range<usize>, usize)>,
     /// The values of the parameters, by the checker's numbers for their places.
     pub(super) places: Vec<Option<Range<usize>>>,
-    /// Values in the items of lists that must equal a part of the natural key, which is told by its position.
+    /// Values in the items of lists that must equal a part of the natural key, given by its position.
     pub(super) in_lists: Vec<InList>,
     /// Whether properties that the API does not know are passed over.
     pub(super) ignores_unknown: bool,

@@ -2,7 +2,7 @@
 //!
 //! An Ed-Fi API passes over what it does not know of a query and then gives everything (the first page of it). So an answer is believed only
 //! if it is one record that has the payload's natural key, strictly, and refers to the same in every reference that the payload must
-//! have. The references that are no part of the key are the second opinion: documents may tell less of a key than there is of it.
+//! have. The references outside the key are the second opinion, because documents may leave out parts of a key.
 
 use std::borrow::Cow;
 use std::sync::Arc;

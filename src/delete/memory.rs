@@ -81,7 +81,7 @@ impl Memory {
                 (Fate::Deleted | Fate::Gone, _) => {
                     Some((digest, gone(known.and_then(|entry| entry.record()).unwrap_or(key))))
                 }
-                // What it was before is no news of its record.
+                // What it was before says nothing new about its record.
                 (Fate::Refused(_) | Fate::Untried, Some(known)) => {
                     let is_accepted = known.standing == Standing::Accepted;
                     let standing = if is_accepted { Standing::Learned } else { known.standing };

@@ -18,7 +18,7 @@
 //!
 //! # Whole numbers beyond 53 bits written as decimals
 //!
-//! A number that JSON readers cannot hold exactly is no value of a key: two keys that differ must never count as one.
+//! A number that JSON readers cannot hold exactly is not a value of a key: two keys that differ must never count as one.
 
 mod compare;
 mod dates;

@@ -20,7 +20,7 @@ use crate::text;
 /// A failure of the server that repeats itself is tried so often at most: twice, and a last time when the tier is done.
 const TRIES: u32 = 3;
 
-/// What the refusals of waiting payloads say is kept whole up to so many bytes; they are read anew when the payload is sent again.
+/// What the refusals of waiting payloads say is kept whole up to this number of bytes; the others are read anew when the payload is sent again.
 const KEPT: usize = 16 * 1024 * 1024;
 
 /// Beyond that, so much of each.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fxhash::{FxHashMap, FxHashSet};
 
-use super::schema::{DESCRIPTOR_LENGTH, Kind, Property, Reference, Schema, Target, entity, without_reference};
+use super::schema::{Kind, Property, Reference, Schema, Target, entity, without_reference};
 use super::source::{Endpoint, Form, Member, Source};
 use super::{Definition, Model, Parameter};
 use crate::edfi::key::{Derived, NaturalKey, Path, derive, is_listed, own_reference, with_open_references};
@@ -170,11 +170,7 @@ impl<'s> Compiler<'s> {
 
     fn kind(&mut self, schema: &str, property: &str, form: &'s Form) -> Result<Kind, String> {
         Ok(match form {
-            Form::Scalar(Kind::Text { max_length: Some(DESCRIPTOR_LENGTH), .. })
-                if property.ends_with("Descriptor") =>
-            {
-                Kind::Descriptor(self.descriptor(schema, property))
-            }
+            Form::Scalar(kind) if kind.is_descriptor(property) => Kind::Descriptor(self.descriptor(schema, property)),
             Form::Scalar(kind) => kind.clone(),
             Form::List(items) => Kind::List(Box::new(self.kind(schema, property, items)?)),
             Form::Named(schema) if property.ends_with("Reference") && schema.ends_with("Reference") => {

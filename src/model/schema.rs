@@ -118,6 +118,16 @@ impl Schema {
 }
 
 impl Kind {
+    /// Whether a property or parameter of this name holds a descriptor's URI. Documents describe it as a string, which its name and its length
+    /// tell from others.
+    pub fn is_descriptor(&self, name: &str) -> bool {
+        match self {
+            Kind::Descriptor(_) => true,
+            Kind::Text { max_length: Some(DESCRIPTOR_LENGTH), .. } => name.ends_with("Descriptor"),
+            _ => false,
+        }
+    }
+
     /// The schema within, if it is an object, a reference or a list of such.
     pub fn schema(&self) -> Option<&Schema> {
         match self {

@@ -104,7 +104,7 @@ fn no_more_than_so_many_wait_before_workers_wait_for_them() {
         Some((Duration::from_secs(3_600), (n, true)))
     };
     let blocks = (0..30).map(|_| (0..1_000).map(|n| (n, false)).collect::<Vec<_>>());
-    // As soon as so many wait, all are due.
+    // As soon as this number waits, all are due.
     run_again(&pool(2), blocks, |block| (None, block), send, |_| false, |_| {}, || stop.load(Ordering::SeqCst) == 1)
         .unwrap();
     let (waiting, most) = (waiting.into_inner(), most.into_inner());

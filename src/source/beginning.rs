@@ -10,7 +10,7 @@ use crate::text::{self, invisible};
 /// How a format begins, what it is called, and what to do about it.
 type Format = (&'static [u8], &'static str, &'static str);
 
-/// Formats that are told by their first bytes. None of them can begin a JSON text.
+/// Formats that their first bytes show. None of them can begin a JSON text.
 const FORMATS: &[Format] = &[
     (b"\x1f\x8b", "compressed with gzip", "unpack it: gunzip -c FILE > NAME.jsonl"),
     (b"PK\x03\x04", "a zip archive", "unpack it: unzip FILE"),

@@ -285,7 +285,7 @@ mod tests {
         std::env::temp_dir().join(format!("lightbeam-journal-{}-{name}", std::process::id()))
     }
 
-    /// News of so many payloads, the first of which was refused.
+    /// News of that many payloads, the first of which was refused.
     fn entries(n: u8) -> News {
         let standing = |i| if i == 0 { Standing::Refused(RefusalKind::Order) } else { Standing::Superseded };
         let entry = |i| Entry { key: StrictKey([i; 12]), at: 1_700_000_000, status: 201, standing: standing(i) };

@@ -37,7 +37,7 @@ pub fn name(character: char) -> Option<String> {
     Some(format!("{name} (U+{:04X})", u32::from(character)))
 }
 
-/// What is to be told of a text that is no JSON because of such a character: at its beginning, at its end, or where reading
+/// What to report of a text that is not JSON because of such a character: at its beginning, at its end, or where reading
 /// stopped, the place of a byte counted from 1.
 pub fn fault(text: &str, stopped_at: Option<usize>) -> Option<String> {
     let first = || name(text.chars().next()?).map(|name| format!("the line begins with {name}; remove it"));

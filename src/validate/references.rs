@@ -84,7 +84,7 @@ impl<'a> References<'a> {
     /// Takes note of a mention in a payload of that job, of which `text` is the block.
     pub fn mentioned(&mut self, mention: Mention<'a>, job: usize, file: &Arc<Path>, text: &[u8], keys: &Given) {
         let Mention { line, payload, path, to, key } = mention;
-        // A name without a namespace means the resources of that name in all of them: what refers to one is told from its schema.
+        // A name without a namespace means the resources of that name in all of them: its schema shows what refers to which.
         let aim = self.aims.entry(address(to)).or_insert_with(|| Aim {
             is_checked: to.targets.iter().any(|target| self.rules.to.selects(target, Bare::This)),
             jobs: to.targets.iter().filter_map(|target| keys.job(target)).collect(),

@@ -50,7 +50,7 @@ pub fn deletes(stage: &Stage) -> Vec<Received> {
     stage.sandbox.received().into_iter().filter(|request| request.method == "DELETE").collect()
 }
 
-/// An API with so many students.
+/// An API with that many students.
 fn stage(count: usize, options: Options) -> Stage {
     let stage = Stage::with(options);
     stage.data("students.jsonl", &students(count));

@@ -26,7 +26,7 @@ fn due(plan: &Ended) -> u64 {
     row[3].parse().unwrap()
 }
 
-/// Now and so many minutes, as clocks show it in a zone that is some hours behind UTC all year.
+/// Now and that many minutes later, as clocks show it in a zone that is some hours behind UTC all year.
 fn clock_in_honolulu(minutes: i64) -> String {
     let zone = TimeZone::fixed(jiff::tz::offset(-10));
     let time = Timestamp::now() + SignedDuration::from_mins(minutes);

@@ -57,7 +57,7 @@ fn an_unchanged_folder_with_several_payloads_of_one_record_is_skipped() {
 fn the_last_payload_in_the_files_decides_and_earlier_ones_are_skipped_with_it() {
     let stage = Stage::new();
     assert_eq!(sends(&stage, &["A", "B"], 0), ["A", "B"]);
-    assert_eq!(sends(&stage, &["B", "A"], 0), ["A"], "the API holds B, which is no longer the last one");
+    assert_eq!(sends(&stage, &["B", "A"], 0), ["A"], "the API holds B, which is not the last one any more");
     assert_eq!(sends(&stage, &["new", "A"], 99), [""; 0], "the API holds the last one");
     assert_eq!(sends(&stage, &["new", "A", "newer"], 0), ["newer"]);
     assert_eq!(sends(&stage, &["newer", "new", "newer"], 99), [""; 0]);

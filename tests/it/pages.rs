@@ -1,4 +1,4 @@
-//! Pages through hosts that are no good: every walk gives all records, or ends with a reason, whatever stands between.
+//! Pages through hosts that are faulty: every walk gives all records, or ends with a reason, whatever stands between.
 
 use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -100,7 +100,7 @@ fn uncounted(head: &str) -> String {
     head.split_inclusive("\r\n").filter(|line| !is_count(line)).collect()
 }
 
-/// An API with so many students.
+/// An API with that many students.
 fn stage(count: usize, no_cursor: bool) -> Stage {
     let stage = Stage::with(Options { no_cursor, ..Options::default() });
     stage.data("students.jsonl", &students(count));
@@ -191,7 +191,7 @@ fn a_truncate_reads_short_pages_to_their_end_and_touches_nothing_that_it_cannot_
     }
 }
 
-/// Payloads that refer to so many students, and a contact.
+/// Payloads that refer to that many students, and a contact.
 fn contacts(stage: &Stage, count: usize) {
     std::fs::remove_file(stage.folder.0.join("data/students.jsonl")).unwrap();
     stage.data("contacts.jsonl", &[json!({"contactUniqueId": "1", "firstName": "A", "lastSurname": "B"}).to_string()]);

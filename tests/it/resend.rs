@@ -37,7 +37,7 @@ fn again_with(stage: &Stage, args: &[&str]) -> [usize; 3] {
     again(stage, || stage.send(args).0)
 }
 
-/// The same where refusals by themselves are no reason to send.
+/// The same where refusals alone do not cause sending.
 fn with_rule(stage: &Stage, args: &[&str]) -> [usize; 3] {
     again_with(stage, &[&["--skip-refused"], args].concat())
 }

@@ -122,7 +122,7 @@ fn the_counts_of_the_whole_district_add_up_and_its_wrong_payloads_are_told_by_fi
     let (run, results) = stage.send(&["--skip-refused"]);
     run.expect(3);
     let counts = ["processed", "skipped", "skipped_refused", "failed"].map(|what| total(&results, what));
-    assert_eq!(counts, [2_000, 1_996, 4, 4], "two wait for order, and two are no payloads");
+    assert_eq!(counts, [2_000, 1_996, 4, 4], "two wait for order, and two are not payloads");
     assert_eq!(stage.stored().len(), 1_989);
 }
 

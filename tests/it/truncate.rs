@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::delete::{at_terminal, deletes, erase, left, on, stubborn};
 use crate::support::{Stage, district, ended, number, signal, students, total, until};
 
-/// An API with so many students.
+/// An API with that many students.
 fn stage(count: usize, options: Options) -> Stage {
     let stage = Stage::with(options);
     stage.data("students.jsonl", &students(count));

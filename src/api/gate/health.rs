@@ -5,7 +5,7 @@
 //! the pool as a whole is only as patient as one request: it rests as often as one request would be repeated.
 //!
 //! A single payload can break things too: an API that answers it 500 or cuts the connection may do so because of what is in it. Such answers
-//! rest nobody, until so many payloads in a row got them that they cannot all be to blame: a few whose connections are cut, many that are
+//! rest nobody, until so many payloads in a row got them that the payloads cannot be the cause: a few whose connections are cut, many that are
 //! answered 500.
 
 use std::time::{Duration, Instant};

@@ -96,7 +96,7 @@ fn a_2xx_that_shows_that_no_ed_fi_api_gave_it_is_refused_for_every_verb() {
         [post(&url, b"{}", None), get(&url, None, 1_000), delete(&url), post(&url, b"{}", None), delete(&url)]
     {
         let Settled::Refused(refusal) = send(&stage.wire, &session, request).unwrap().settled else {
-            panic!("an answer of somebody else is no acceptance")
+            panic!("an answer of somebody else does not accept a payload")
         };
         foreign.push(refusal.kind());
     }

@@ -144,7 +144,7 @@ impl Reading {
                 Ok(_) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
                 // There is nothing more to read.
                 Ok(_) | Err(MZError::Buf) => return Ok(None),
-                Err(_) => return Err(damaged("it is no deflated data")),
+                Err(_) => return Err(damaged("it is not deflated data")),
             }
         }
     }

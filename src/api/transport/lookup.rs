@@ -12,7 +12,7 @@ use super::http::uri::{Authority, Scheme, Uri};
 
 /// Looks up names, and remembers the answer for a while: the client asks before every request, even where it has an
 /// open connection, and a look-up with a time limit costs a thread. Where a name cannot be looked up any more, the last
-/// addresses are used on: a name server that fails in the night is no reason to lose a host that is well.
+/// addresses are used on: a name server that fails in the night does not make a host that is well disappear.
 #[derive(Debug, Default)]
 pub struct Lookup<R = DefaultResolver> {
     asked: R,

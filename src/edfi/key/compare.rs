@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::dates;
-use crate::model::{DESCRIPTOR_LENGTH, Kind};
+use crate::model::Kind;
 
 /// How the values of a part compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +27,10 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Of the values that documents describe so. A descriptor may be a plain string still, which its name and its length tell.
+    /// Of the values that documents describe so.
     pub fn of(name: &str, kind: &Kind) -> Comparison {
         match kind {
-            Kind::Text { max_length: Some(DESCRIPTOR_LENGTH), .. } if name.ends_with("Descriptor") => {
-                Comparison::Descriptor
-            }
-            Kind::Descriptor(_) => Comparison::Descriptor,
+            kind if kind.is_descriptor(name) => Comparison::Descriptor,
             Kind::Integer { .. } | Kind::Number { .. } => Comparison::Number,
             Kind::Date => Comparison::Date,
             Kind::DateTime => Comparison::DateTime,
@@ -123,7 +120,7 @@ fn folded(text: &str) -> Cow<'_, str> {
     upper.flat_map(char::to_lowercase).filter(|&letter| letter != '\u{307}').collect::<String>().into()
 }
 
-/// A number without zeros that do not count; `None` if it is no number.
+/// A number without zeros that do not count; `None` if it is not a number.
 fn number(text: &str) -> Option<String> {
     let text = text.trim_start();
     if let Ok(whole) = text.parse::<i128>() {

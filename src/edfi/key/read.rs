@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Encoding, Keys, NaturalKey, Part, Path};
 
-/// Why a payload has no natural key. Parts and places are told by their positions.
+/// Why a payload has no natural key. Parts and places are given by their positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// No place holds the part.
@@ -25,7 +25,7 @@ pub enum Lack {
     },
 }
 
-/// A value of a key as text, which is how queries have it and how keys are compared; `None` if it is no single value.
+/// A value of a key as text, which is how queries have it and how keys are compared; `None` if it is not a single value.
 pub fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.into()),
@@ -141,7 +141,7 @@ mod tests {
         for odd in [json!(null), json!([1]), json!({"a": 1}), json!(1e300), json!(12345678901234567890123_f64)] {
             let payload =
                 json!({"termName": "Fall", "schoolReference": {"schoolId": odd}, "siteReference": {"schoolId": 1}});
-            assert_eq!(values(payload), both, "{odd} is no single value");
+            assert_eq!(values(payload), both, "{odd} is not a single value");
         }
         let part = 0;
         assert_eq!(values(json!({"termName": "Fall"})), Err(Lack::Missing { part }));
@@ -151,7 +151,7 @@ mod tests {
             )
         };
         assert_eq!(contradiction(json!(1), json!(2)), Err(Lack::Contradiction { part, first: 0, other: 1 }));
-        assert_eq!(contradiction(json!(1), json!("01")), both, "what is loosely the same is no contradiction");
+        assert_eq!(contradiction(json!(1), json!("01")), both, "loosely equal values do not contradict each other");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn a_payload_is_told_whether_others_found_the_api_well_meanwhile() {
     assert!(tried(&mut bed), "the first time");
     assert!(!tried(&mut bed) && !tried(&mut bed));
     bed.tried(Sign::Foreign, &mut Ordeal::default());
-    assert!(!tried(&mut bed), "what somebody else says is no sign of the API");
+    assert!(!tried(&mut bed), "an answer of somebody else is not a sign of the API");
     bed.tried(Sign::Well, &mut Ordeal::default());
     assert!(tried(&mut bed));
 }
@@ -192,7 +192,7 @@ fn failures_of_one_payload_after_the_other_are_hopeless_once_one_spent_its_patie
     }
     for number in 2..20 {
         let rests = bed.tried(Sign::Failed, &mut Ordeal::default()).is_some();
-        assert_eq!(rests, number >= 16, "neighbours may be to blame, but not so many: {number}");
+        assert_eq!(rests, number >= 16, "a few neighbours may be the cause, sixteen are not: {number}");
         assert!(!bed.health.is_hopeless(), "nobody was patient in vain");
         bed.wake();
     }
