@@ -85,8 +85,8 @@ fn explained(summary: &Summary) -> String {
 
 /// What the second summary shows, and where to go from here.
 const FAREWELL: &str = "\
-What was refused is not sent again by itself (skipped*): mend the file, or send it\n\
-again with --failed. Lines that cannot be sent at all are told in every run.\n\
+What was refused was sent again, and is in every run until the API accepts it;\n\
+--skip-refused leaves out what was refused because of the payload itself.\n\
 The files named above were the demo's own and are gone now.\n\
 Your own data: write a lightbeam.yaml (see README), then `lightbeam plan` and\n\
 `lightbeam send`.\n";
