@@ -66,7 +66,10 @@ pub fn run(terminal: &mut Terminal) -> Result<Exit> {
     let first = load()?;
     say(&format!("FIRST RUN: everything is new.\n\n{}\n{}", first.to_text(), explained(&first)));
     let second = load()?;
-    say(&format!("\nSECOND RUN: nothing has changed, so nothing is sent.\n\n{}\n{FAREWELL}", second.to_text()));
+    say(&format!(
+        "\nSECOND RUN: what was accepted is skipped, only what was refused is sent again.\n\n{}\n{FAREWELL}",
+        second.to_text()
+    ));
     Ok(Exit::Ok)
 }
 

@@ -132,10 +132,11 @@ fn the_metadata_of_a_folder_is_served() {
 }
 
 #[test]
-fn the_demo_ends_by_itself_and_its_second_run_sends_nothing_and_says_so() {
+fn the_demo_ends_by_itself_and_its_second_run_sends_only_what_was_refused_and_says_so() {
     let folder = Folder::new();
     let ended = folder.run(&["demo", "--no-progress"]).expect(0);
-    let (first, second) = ended.out.split_once("SECOND RUN: nothing has changed, so nothing is sent.").unwrap();
+    let (first, second) =
+        ended.out.split_once("SECOND RUN: what was accepted is skipped, only what was refused is sent again.").unwrap();
     let number = |run: &str, column: &str| -> u64 {
         let head: Vec<&str> = run.lines().find(|line| line.contains("created")).unwrap().split_whitespace().collect();
         let total: Vec<&str> = run.lines().find(|line| line.starts_with("total")).unwrap().split_whitespace().collect();
@@ -146,5 +147,6 @@ fn the_demo_ends_by_itself_and_its_second_run_sends_nothing_and_says_so() {
     assert_eq!([number(second, "created"), number(second, "updated")], [0, 0], "{second}");
     let sent = ["created", "updated", "duplicates"].map(|column| number(first, column)).iter().sum::<u64>();
     assert_eq!(number(second, "skipped"), sent, "what was accepted, and what stands twice");
+    assert!(number(first, "refused") > 0 && number(second, "refused") == number(first, "refused"), "{second}");
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "the home is left as it was");
 }
