@@ -2,6 +2,7 @@
 
 mod agreement;
 mod answers;
+mod callers;
 mod chance;
 mod checker;
 mod command_line;
