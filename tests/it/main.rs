@@ -49,6 +49,7 @@ mod state;
 mod stress;
 mod stub;
 mod support;
+mod surroundings;
 mod tidy;
 mod tls;
 mod truncate;
