@@ -111,6 +111,8 @@ pub struct Run {
     pub strict: bool,
     /// Exit 0 where only some payloads failed.
     pub partial_ok: bool,
+    /// It is no fault if there is nothing to read.
+    pub allow_empty: bool,
     /// What is told meanwhile.
     pub output: Output,
 }

@@ -251,6 +251,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
+            Id::AllowEmpty => run.allow_empty = true,
             Id::Strict => run.strict = true,
             Id::Rate => run
                 .config

@@ -54,7 +54,7 @@ pub fn deletes(stage: &Stage) -> Vec<Received> {
 fn stage(count: usize, options: Options) -> Stage {
     let stage = Stage::with(options);
     stage.data("students.jsonl", &students(count));
-    stage.run(&["send", "--quiet", "--set", "num_retries", "20"]).expect(0);
+    stage.run(&["send", "--quiet", "--set", "num_retries", "20"]).expect(if count == 0 { 99 } else { 0 });
     stage
 }
 
@@ -349,4 +349,32 @@ fn an_api_that_passes_over_the_key_loses_no_record_of_another() {
     ended.expect(1).tells(&["a record of another natural key: studentUniqueId another"]);
     assert_eq!(total(&results, "refused"), 2);
     assert!(!stub.lines().iter().any(|line| line.starts_with("DELETE")));
+}
+
+/// Runs the program with this on standard input.
+fn piped(stage: &Stage, args: &[&str], answer: &str) -> Ended {
+    let mut child =
+        stage.folder.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Whoever does not want an answer has closed it.
+    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
+    ended(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn an_answer_through_a_pipe_confirms_as_one_at_a_terminal_does() {
+    let stage = stage(3, Options::default());
+    for (args, answer) in [
+        (&["delete"][..], "no\n"),
+        (&["delete"], "y\n"),
+        (&["truncate", "-s", "students"], "yes\n"),
+        (&["truncate", "-s", "students"], "2\n"),
+        (&["truncate"], "3\n"),
+    ] {
+        piped(&stage, args, answer).expect(2).tells(&["not confirmed: nothing was deleted"]);
+    }
+    piped(&stage, &["delete"], "").expect(2).tells(&["so nothing is deleted: give --yes", "or pipe the answer in"]);
+    assert!(deletes(&stage).is_empty());
+    piped(&stage, &["truncate", "-s", "students"], "3\n").expect(0).tells(&["3 records deleted"]);
+    stage.run(&["send"]).expect(0);
+    piped(&stage, &["delete"], "yes\n").expect(0).tells(&["3 records deleted"]);
 }

@@ -31,9 +31,13 @@ fn lines(stage: &Stage, file: &str) -> Vec<String> {
     fs::read_to_string(stage.folder.0.join(file)).unwrap().lines().map(String::from).collect()
 }
 
+/// Where a fetch notes what it wrote.
+const MANIFEST: &str = ".lightbeam-fetched.json";
+
 /// The names in a folder, hidden ones too.
 fn names(folder: &Path) -> BTreeSet<String> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != MANIFEST).collect()
 }
 
 #[test]
@@ -132,10 +136,29 @@ fn a_resource_that_is_refused_leaves_the_others_whole() {
 }
 
 #[test]
+fn what_was_fetched_before_is_replaced_and_what_somebody_edited_is_not() {
+    let stage = stage(3, Options::default());
+    let file = stage.folder.0.join("out/students.jsonl");
+    fetch(&stage, &["-s", "students"]).0.expect(0);
+    stage.data("students.jsonl", &students(4));
+    stage.run(&["send"]).expect(0);
+    fetch(&stage, &["-s", "students"]).0.expect(0);
+    assert_eq!(lines(&stage, "out/students.jsonl").len(), 4);
+    fs::write(&file, "mine\n").unwrap();
+    fetch(&stage, &["-s", "students"]).0.expect(1).tells(&["somebody else wrote or edited it"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+    fetch(&stage, &["-s", "students", "--compat", "python"]).0.expect(0);
+    assert_eq!(lines(&stage, "out/students.jsonl").len(), 4);
+    // The manifest is not data.
+    let plan = stage.run(&["plan", "--data-dir", "out", "--allow-empty"]).expect(0);
+    assert!(!plan.err.contains(MANIFEST), "{}", plan.err);
+}
+
+#[test]
 fn a_file_that_differs_stays_unless_forced_and_one_that_is_the_same_is_no_trouble() {
     let stage = stage(3, Options::default());
     let file = stage.folder.write("out/students.jsonl", "mine\n");
-    fetch(&stage, &[]).0.expect(1).tells(&["is there and differs; --force replaces it"]);
+    fetch(&stage, &[]).0.expect(1).tells(&["is there, and somebody else wrote or edited it; --force replaces it"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
     assert_eq!(names(&stage.folder.0.join("out")).len(), 1);
     fetch(&stage, &["--force"]).0.expect(0);
