@@ -151,6 +151,14 @@ pub struct SandboxArgs {
     pub fail_500: Option<u64>,
     /// Every how manieth request is answered with 503.
     pub fail_503: Option<u64>,
+    /// Every how manieth request a gateway answers with a page.
+    pub fail_html: Option<u64>,
+    /// Every how manieth request a gateway answers with a redirect.
+    pub fail_302: Option<u64>,
+    /// After how many requests nobody answers for a while.
+    pub restart_after: Option<u64>,
+    /// For how many seconds; `None`: as the sandbox has it.
+    pub restart_for: Option<u64>,
     /// At every how manieth request the connection is cut.
     pub cut: Option<u64>,
     /// Every how manieth request is never answered.

@@ -70,6 +70,14 @@ pub struct Options {
     pub fail_500: Option<u64>,
     /// Answer every N-th data request 503.
     pub fail_503: Option<u64>,
+    /// Let a gateway answer every N-th data request with a page in HTML: 502 and 200 in turn.
+    pub fail_html: Option<u64>,
+    /// Let a gateway answer every N-th data request with a redirect to a page to sign in at.
+    pub fail_302: Option<u64>,
+    /// Stop answering after so many data requests, once: connections are closed.
+    pub restart_after: Option<u64>,
+    /// For so long.
+    pub restart_for: Duration,
     /// Cut the connection at every N-th data request; at every second of them after the payload is stored.
     pub cut: Option<u64>,
     /// Never answer every N-th data request.
@@ -112,6 +120,10 @@ impl Default for Options {
             retry_after: None,
             fail_500: None,
             fail_503: None,
+            fail_html: None,
+            fail_302: None,
+            restart_after: None,
+            restart_for: Duration::from_secs(5),
             cut: None,
             hang: None,
             token_lifetime: Duration::from_secs(30 * 60),

@@ -241,6 +241,10 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::RetryAfter => sandbox.retry_after = Some(raw.count(0..=u64::MAX)?),
             Id::Fail500 => sandbox.fail_500 = every()?,
             Id::Fail503 => sandbox.fail_503 = every()?,
+            Id::FailHtml => sandbox.fail_html = every()?,
+            Id::Fail302 => sandbox.fail_302 = every()?,
+            Id::RestartAfter => sandbox.restart_after = every()?,
+            Id::RestartFor => sandbox.restart_for = every()?,
             Id::Cut => sandbox.cut = every()?,
             Id::Hang => sandbox.hang = every()?,
             Id::TokenLifetime => sandbox.token_lifetime = every()?,
@@ -497,6 +501,10 @@ mod tests {
             retry_after: Some(2),
             fail_500: Some(3),
             fail_503: Some(4),
+            fail_html: Some(10),
+            fail_302: Some(11),
+            restart_after: Some(12),
+            restart_for: Some(13),
             cut: Some(5),
             hang: Some(6),
             token_lifetime: Some(7),
@@ -505,7 +513,8 @@ mod tests {
             shift: Some(9),
         };
         let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
-                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9";
+                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9 \
+                    --fail-html 10 --fail-302 11 --restart-after 12 --restart-for 13";
         assert_eq!(command_of(line), Command::Sandbox(args));
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
     }

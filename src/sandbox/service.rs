@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::Options;
 use super::answer::Answer;
 use super::data::Data;
-use super::fault::{self, Fault};
+use super::fault::{self, Fault, Page, Restart};
 use super::http::Request;
 use super::library::Library;
 use super::metadata::Metadata;
@@ -28,6 +28,8 @@ pub struct Service {
     data: Data,
     /// How many problems were named by the sandbox because their request had no correlation id.
     problems: AtomicU64,
+    /// When nobody answers.
+    pub restart: Restart,
     /// What was seen.
     pub watch: Watch,
     /// Whether to stop.
@@ -53,6 +55,7 @@ impl Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
             data: Data::new(metadata.model.clone(), &metadata.values, &options),
+            restart: Restart::new(&options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
             library: Library::new(metadata, base.clone(), !options.no_cursor),
@@ -64,6 +67,9 @@ impl Service {
 
     /// Answers `request` on `wire`.
     pub fn answer(&self, request: &Request<'_>, wire: &mut Vec<u8>) -> After {
+        if self.restart.is_down() {
+            return After::Cut;
+        }
         let after = if request.closes { After::Close } else { After::Next };
         let answer = match request.path.strip_prefix(DATA) {
             Some(path) => match self.data(request, path) {
@@ -84,6 +90,7 @@ impl Service {
     fn other(&self, request: &Request<'_>) -> Answer<'_> {
         match (request.method, request.path) {
             ("POST", "/oauth/token") => self.tokens.answer(request),
+            ("GET", fault::SIGN_IN) => Page::SignIn.answer(),
             ("GET", "/sandbox/stats") => {
                 Answer::json(200, self.watch.stats(self.tokens.count()).to_string().into_bytes())
             }
@@ -113,6 +120,10 @@ impl Service {
                 (request.method.to_owned(), resource.to_owned(), request.body.to_vec())
             });
         };
+        if self.restart.begins_at(visit.number) {
+            settle(None, false);
+            return Err(After::Cut);
+        }
         let crowded = self.options.max_concurrent.is_some_and(|most| visit.concurrent > most);
         if !crowded && !self.options.latency.is_zero() {
             self.stop.sleep(self.options.latency);
@@ -122,12 +133,14 @@ impl Service {
         } else {
             fault::at(visit.number, &self.options)
         };
+        let reached = fault.is_none();
         let answer = match fault {
             None => self.carry_out(request, path),
             Some(Fault::Refuse(problem)) => {
                 let retry_after = self.options.retry_after.filter(|_| problem != Problem::System);
                 Answer { retry_after, ..self.problem(&problem, request) }
             }
+            Some(Fault::Gateway(page)) => page.answer(),
             Some(Fault::Cut { carried_out }) => {
                 let stored = carried_out && is_stored(request, &self.carry_out(request, path));
                 settle(None, stored);
@@ -138,7 +151,7 @@ impl Service {
                 return Err(After::Hang);
             }
         };
-        settle(Some(answer.status), is_stored(request, &answer));
+        settle(Some(answer.status), reached && is_stored(request, &answer));
         Ok(answer)
     }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
-use crate::support::{Folder, signal};
+use crate::support::{Folder, signal, students, until};
 
 /// A sandbox in a process of its own; killed when dropped.
 struct Running {
@@ -79,6 +79,8 @@ fn each_option_of_a_sandbox_does_what_it_says() {
         (&["--fail-429", "1", "--retry-after", "7"][..], Some("429")),
         (&["--fail-500", "1"], Some("500")),
         (&["--fail-503", "1"], Some("503")),
+        (&["--fail-html", "1"], Some("502")),
+        (&["--fail-302", "1"], Some("302")),
         (&["--cut", "1"], None),
         (&["--no-check"], Some("201")),
         (&["--shape", "old", "--token-lifetime", "5"], Some("400")),
@@ -94,6 +96,25 @@ fn each_option_of_a_sandbox_does_what_it_says() {
         }
     }
     assert!(Running::new(&[]).post("{}").contains("validationErrors"), "no option, no change");
+}
+
+#[test]
+fn a_redirect_leads_to_a_page_to_sign_in_at() {
+    let running = Running::new(&["--fail-302", "1"]);
+    let answer = running.post("{}");
+    assert!(answer.contains(&format!("\r\nLocation: http://{}/login\r\n", running.address)), "{answer}");
+    assert!(running.ask("GET /login", "", "").contains("\r\nContent-Type: text/html"));
+}
+
+#[test]
+fn a_sandbox_that_restarts_answers_nobody_and_then_everybody_again() {
+    let running = Running::new(&["--restart-after", "1", "--restart-for", "1"]);
+    let student = &students(1)[0];
+    assert!(running.post(student).starts_with("HTTP/1.1 201"));
+    assert_eq!(running.post(student), "");
+    assert_eq!(running.ask("GET /", "", ""), "", "documents and tokens are gone too");
+    until("it is back", || running.ask("GET /", "", "").starts_with("HTTP/1.1 200"));
+    assert!(running.post(student).starts_with("HTTP/1.1 200"), "what was stored is there");
 }
 
 #[test]
