@@ -28,6 +28,7 @@ mod query;
 mod render;
 mod server;
 mod service;
+mod show;
 mod stop;
 mod store;
 mod token;

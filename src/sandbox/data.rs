@@ -1,6 +1,5 @@
 //! Creates, finds and deletes items: what happens below `/data/v3/`.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -15,12 +14,12 @@ use super::lock;
 use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
-use super::store::{Deleted, Demand, Store, identify};
-use crate::check::{Checkers, Fault, Notes};
+use super::show::{Shown, same, without_server_made};
+use super::store::{Deleted, Demand, Store, Stored, identify};
+use crate::check::{Checkers, Fault, Notes, Reference};
 use crate::clock::unix_now;
 use crate::edfi::key::{StrictKey, text};
-use crate::model::openapi::SERVER_MADE;
-use crate::model::{Model, Values, values};
+use crate::model::{Definition, Model, Values, values};
 use crate::resource::Resource;
 
 /// The school years that every real API has from the start.
@@ -104,7 +103,7 @@ impl Data {
                 let id = identify(descriptor, StrictKey::of_descriptor(namespace, code));
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
-                let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
+                let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now(), |_, _| false);
                 lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
             }
         }
@@ -124,7 +123,7 @@ impl Data {
             let key = self.checkers.get(resource).and_then(|checker| checker.key(|_| Some(year.to_string())));
             // It demands nothing, so it cannot fail.
             let id = key.map(|key| identify(resource, key.strict));
-            id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now()));
+            id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now(), |_, _| false));
         }
     }
 
@@ -159,7 +158,7 @@ impl Data {
             ("GET", Of::Partitions) => self.partitions(call.position, request.query),
             ("GET", &Of::Item(id)) => {
                 let stored = self.store.get(call.position, id).ok_or(Problem::NotFound)?;
-                Ok(Answer { etag: Some(stored.version), ..Answer::json(200, with_id(id, &stored)) })
+                Ok(Answer { etag: Some(stored.version), ..Answer::json(200, self.shown(call.position, id, &stored)) })
             }
             ("DELETE", &Of::Item(id)) => match self.store.delete(call.position, id) {
                 Deleted::Gone => Ok(Answer::empty(204)),
@@ -193,7 +192,7 @@ impl Data {
         if object.get("id").is_some_and(|id| !id.is_null()) {
             return Err(Problem::IdGiven);
         }
-        let resource = &self.model.definitions()[position].resource;
+        let Definition { resource, body: schema, .. } = &self.model.definitions()[position];
         // What it does not know, a real API drops.
         let mut notes = Notes::without_unknown();
         let checker = self.checkers.get(resource).ok_or(Problem::NotFound)?;
@@ -207,7 +206,10 @@ impl Data {
         let id = identify(resource, key);
         let demands = self.demands(&notes);
         let _organizations = self.unique_organization(position, key)?;
-        let upserted = self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now());
+        let upserted =
+            self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now(), |one, other| {
+                same(schema, one, other)
+            });
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
         if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
             lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace.to_owned());
@@ -250,6 +252,26 @@ impl Data {
         references.chain(descriptors).collect()
     }
 
+    /// An item as the API shows it.
+    fn shown(&self, position: usize, id: u128, stored: &Stored) -> Vec<u8> {
+        let definition = &self.model.definitions()[position];
+        let mut notes = Notes::without_unknown();
+        self.checkers.get(&definition.resource).iter().for_each(|checker| checker.check(&stored.body, &mut notes));
+        let link = |reference: &Reference<'_>| {
+            let found = reference.to.targets.iter().find_map(|target| {
+                let position = *self.routes.get(&*target.to_string())?;
+                let id = identify(target, reference.key);
+                self.store.holds(position, id).then_some((&self.model.definitions()[position], id))
+            });
+            let (target, id) = found?;
+            Some((notes.path(reference.place), (target.body.entity(), &target.resource, id)))
+        };
+        let links = notes.references.iter().filter_map(link).collect();
+        let mut body = Vec::with_capacity(stored.body.len() * 2);
+        Shown { schema: &definition.body, links }.write(id, stored, &mut body);
+        body
+    }
+
     /// A page of what the query asks for.
     fn find(&self, position: usize, query: &str) -> Result<Answer<'_>, Problem> {
         let pairs = query::pairs(query);
@@ -268,7 +290,7 @@ impl Data {
             if body.len() > 1 {
                 body.push(b',');
             }
-            body.extend_from_slice(&with_id(*id, &stored));
+            body.extend_from_slice(&self.shown(position, *id, &stored));
             last = Some(stored.arrival);
         }
         body.push(b']');
@@ -334,28 +356,4 @@ fn unresolved(notes: &Notes<'_>, missing: usize) -> Problem {
     let name = namespace.rsplit('/').next().unwrap_or_default();
     let message = format!("{name} value '{namespace}#{code_value}' does not exist.");
     Problem::Invalid(vec![(notes.path(mention.place), message)])
-}
-
-/// The payload without what the server puts there by itself.
-fn without_server_made<'p>(body: &'p [u8], object: &serde_json::Map<String, Value>) -> Cow<'p, [u8]> {
-    if !SERVER_MADE.iter().any(|name| object.contains_key(*name)) {
-        return body.into();
-    }
-    let mut object = object.clone();
-    object.retain(|name, _| !SERVER_MADE.contains(&name.as_str()));
-    Value::Object(object).to_string().into_bytes().into()
-}
-
-/// An item as the API shows it.
-fn with_id(id: u128, stored: &super::store::Stored) -> Vec<u8> {
-    let modified = i64::try_from(stored.modified).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let modified = modified.map(|time| time.to_string()).unwrap_or_default();
-    let members = stored.body.strip_prefix(b"{").and_then(|body| body.strip_suffix(b"}")).unwrap_or_default();
-    let comma = if members.trim_ascii().is_empty() { "" } else { "," };
-    let mut body = format!("{{\"id\":\"{id:032x}\"{comma}").into_bytes();
-    body.extend_from_slice(members);
-    body.extend_from_slice(
-        format!(",\"_etag\":\"{}\",\"_lastModifiedDate\":\"{modified}\"}}", stored.version).as_bytes(),
-    );
-    body
 }
