@@ -48,6 +48,7 @@ pub enum Id {
     Quiet,
     Port,
     Metadata,
+    WriteConfig,
     NoCheck,
     Shape,
     Latency,
@@ -376,6 +377,8 @@ static OPTIONS: &[Opt] = &[
 
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one by default."),
+    opt(Id::WriteConfig, &[], &["write-config"], Takes::One("FILE"), SANDBOX,
+        "Write a configuration for this sandbox to FILE, unless a file is there that says something else."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,
         "Accept every payload unread, for benchmarks."),
     opt(Id::Shape, &[], &["shape"], Takes::One("new|old"), SANDBOX,

@@ -99,6 +99,47 @@ fn each_option_of_a_sandbox_does_what_it_says() {
 }
 
 #[test]
+fn the_configuration_that_a_sandbox_writes_and_prints_works() {
+    let folder = Folder::new();
+    folder.write("students.jsonl", students(3).join("\n"));
+    let started = |args: &[&str]| {
+        let mut command = folder.command(&[&["sandbox"], args].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut first).unwrap();
+        (
+            Running {
+                child,
+                address: first.split("http://").nth(1).unwrap().split(',').next().unwrap().into(),
+                said: first,
+            },
+            out,
+        )
+    };
+    let (running, out) = started(&["--write-config", "to/sandbox.yaml"]);
+    let written = std::fs::read_to_string(folder.0.join("to/sandbox.yaml")).unwrap();
+    folder.run(&["send", "-c", "to/sandbox.yaml"]).expect(0).tells(&["total 3 3"]);
+    let port = running.address.rsplit(':').next().unwrap().to_owned();
+    drop(running);
+    let printed = std::io::read_to_string(out).unwrap();
+    assert!(printed.contains("lightbeam send -c to/sandbox.yaml") && printed.contains(&written), "{printed}");
+
+    let (again, out) = started(&["--write-config", "to/sandbox.yaml", "--port", &port]);
+    drop(again);
+    let printed = std::io::read_to_string(out).unwrap();
+    folder.write("lightbeam.yaml", &printed[printed.find("# lightbeam's").unwrap()..]);
+    let (_running, _out) = started(&["--port", &port]);
+    folder.run(&["send", "--force"]).expect(0);
+
+    folder.write("mine.yaml", "data_dir: elsewhere\n");
+    let told = "mine.yaml is there already and says something else; delete it or name another file";
+    folder.run(&["sandbox", "--write-config", "mine.yaml"]).expect(2).tells(&[told]);
+    folder.run(&["sandbox", "--write-config", "students.jsonl/x"]).expect(2).tells(&["--write-config: cannot"]);
+    assert_eq!(std::fs::read_to_string(folder.0.join("mine.yaml")).unwrap(), "data_dir: elsewhere\n");
+}
+
+#[test]
 fn a_redirect_leads_to_a_page_to_sign_in_at() {
     let running = Running::new(&["--fail-302", "1"]);
     let answer = running.post("{}");
