@@ -137,6 +137,8 @@ pub struct SandboxArgs {
     pub port: u16,
     /// The folder of documents or the file to serve; `None`: the built-in model of Data Standard 5.0.
     pub metadata: Option<PathBuf>,
+    /// The file with the caller's claims; `None`: the caller may do anything.
+    pub claims: Option<PathBuf>,
     /// The file that gets a configuration for the sandbox.
     pub write_config: Option<PathBuf>,
     /// Accept every payload unread.

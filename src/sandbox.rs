@@ -4,16 +4,18 @@
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
 //! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School
-//! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
-//! deletes and key changes among the change queries.
+//! years from 1991 to 2050 are there from the start. A file of claims limits what the caller may do. What it leaves out: PUT, authorization by
+//! relationships, cascading keys, deletes and key changes among the change queries, in profiles the members of members.
 //!
 //! For tests that run outside the process, `GET /sandbox/stats` counts what came and `GET /sandbox/requests` tells what was
 //! recorded.
 //!
-//! The way of a request: `server` (threads) → `http` (bytes to requests) → `service` (faults, tokens, documents) → `data` → [`crate::check`]
-//! → `store`; back as an `answer`, often a `problem`.
+//! The way of a request: `server` (threads) → `http` (bytes to requests) → `service` (faults, tokens, documents) → `data` (claims of
+//! the `caller`, `profiles`) → [`crate::check`] → `store`, from which `show` takes it again; back as an `answer`, often a `problem`.
 
 mod answer;
+mod caller;
+mod claims;
 mod data;
 mod fault;
 mod folder;
@@ -24,6 +26,7 @@ mod metadata;
 mod order;
 mod paging;
 mod problem;
+mod profiles;
 mod query;
 mod render;
 mod server;
@@ -46,6 +49,8 @@ pub use watch::Received;
 use crate::api::saved::Saved;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
+use caller::Caller;
+use claims::Claims;
 use metadata::Metadata;
 use service::Service;
 use stop::Stop;
@@ -95,6 +100,8 @@ pub struct Options {
     pub no_cursor: bool,
     /// Answer every N-th page that has an `offset` as though an item had just come before it: pages overlap, and one is missed.
     pub shift: Option<u64>,
+    /// A file with the caller's claims and profiles; without it the caller may do anything.
+    pub claims: Option<PathBuf>,
     /// Keep every data request for [`Sandbox::received`].
     pub record: bool,
 }
@@ -133,6 +140,7 @@ impl Default for Options {
             forbid: Vec::new(),
             no_cursor: false,
             shift: None,
+            claims: None,
             record: false,
         }
     }
@@ -142,6 +150,7 @@ impl Default for Options {
 pub struct Sandbox {
     address: SocketAddr,
     service: Arc<Service>,
+    caller: Arc<Caller>,
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -152,19 +161,28 @@ pub fn start(options: Options) -> Result<Sandbox> {
         Some(file) => Metadata::of_saved(Saved::read(file)?)?,
         None => Metadata::built_in()?,
     };
+    let claims = options.claims.as_deref().map(Claims::read).transpose()?.unwrap_or_default();
+    let caller = Arc::new(Caller::new(claims, &metadata.model)?);
     let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).or_stop(Exit::GivenUp, cannot)?;
     let address = listener.local_addr().or_stop(Exit::GivenUp, cannot)?;
-    let service = Arc::new(Service::new(options, metadata, format!("http://{address}"), Arc::new(Stop::default())));
+    let service =
+        Service::new(options, metadata, caller.clone(), format!("http://{address}"), Arc::new(Stop::default()));
+    let service = Arc::new(service);
     let serving = service.clone();
     let accepting = Mutex::new(Some(std::thread::spawn(move || server::serve(&listener, &serving))));
-    Ok(Sandbox { address, service, accepting })
+    Ok(Sandbox { address, service, caller, accepting })
 }
 
 impl Sandbox {
     /// The address of its discovery document, for `edfi_api.base_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The names of the profiles that are assigned to the caller.
+    pub fn assigned_profiles(&self) -> Vec<&str> {
+        self.caller.profiles.assigned().collect()
     }
 
     /// Every data request so far, in the order in which they came, if [`Options::record`] is set.

@@ -48,6 +48,7 @@ pub enum Id {
     Quiet,
     Port,
     Metadata,
+    Claims,
     WriteConfig,
     NoCheck,
     Shape,
@@ -377,6 +378,9 @@ static OPTIONS: &[Opt] = &[
 
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one by default."),
+    opt(Id::Claims, &[], &["claims"], Takes::One("FILE"), SANDBOX,
+        "Hold the caller to the claims and profiles in FILE: JSON, as the API answers /oauth/token_info, with `profiles` \
+         added; README tells the shape."),
     opt(Id::WriteConfig, &[], &["write-config"], Takes::One("FILE"), SANDBOX,
         "Write a configuration for this sandbox to FILE, unless a file is there that says something else."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,

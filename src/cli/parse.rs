@@ -234,6 +234,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
                 run.config.sets.push(Assignment { key: "metadata_file".into(), value: raw.text()?.to_string() })
             }
             Id::Metadata => sandbox.metadata = path(),
+            Id::Claims => sandbox.claims = path(),
             Id::WriteConfig => sandbox.write_config = path(),
             Id::NoCheck => sandbox.no_check = true,
             Id::Shape => sandbox.shape = raw.shape()?,
@@ -495,6 +496,7 @@ mod tests {
         let args = crate::cli::SandboxArgs {
             port: 8080,
             metadata: Some("docs".into()),
+            claims: Some("claims.json".into()),
             write_config: Some("new.yaml".into()),
             no_check: true,
             shape: crate::cli::Shape::Old,
@@ -516,7 +518,7 @@ mod tests {
         };
         let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
                     --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9 \
-                    --fail-html 10 --fail-302 11 --restart-after 12 --restart-for 13 --write-config new.yaml";
+                    --fail-html 10 --fail-302 11 --restart-after 12 --restart-for 13 --write-config new.yaml --claims claims.json";
         assert_eq!(command_of(line), Command::Sandbox(args));
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
     }

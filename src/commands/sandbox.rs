@@ -17,7 +17,7 @@ use crate::sandbox::{self, Options};
 pub fn run(args: &SandboxArgs) -> Result<Exit> {
     let interrupt = Interrupt::on_signals()?;
     let sandbox = sandbox::start(options(args))?;
-    let config = config(&sandbox.url());
+    let config = config(&sandbox.url(), &sandbox.assigned_profiles());
     let how = match &args.write_config {
         None => {
             "To send to it, save these lines as lightbeam.yaml (--write-config FILE does that), then: lightbeam send"
@@ -37,8 +37,15 @@ pub fn run(args: &SandboxArgs) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// A configuration that works with the sandbox at `url`.
-fn config(url: &str) -> String {
+/// A configuration that works with the sandbox at `url`, whose caller has these profiles.
+fn config(url: &str, profiles: &[&str]) -> String {
+    let profile = match profiles {
+        [] | [_] => String::new(),
+        [first, others @ ..] => format!(
+            "\x20 # Several profiles are assigned, so that requests must name one. The others: {}.\n\x20 profile: {first}\n",
+            others.join(", ")
+        ),
+    };
     format!(
         "# lightbeam's sandbox, an Ed-Fi API in memory.\n\
          # Where payloads are, such as students.jsonl: the folder in which you run lightbeam.\n\
@@ -49,7 +56,7 @@ fn config(url: &str) -> String {
          \x20 base_url: {url}\n\
          \x20 # The sandbox takes any key and secret.\n\
          \x20 client_id: sandbox\n\
-         \x20 client_secret: sandbox-secret\n"
+         \x20 client_secret: sandbox-secret\n{profile}"
     )
 }
 
@@ -74,6 +81,7 @@ fn options(args: &SandboxArgs) -> Options {
     Options {
         port: args.port,
         metadata: args.metadata.clone(),
+        claims: args.claims.clone(),
         no_check: args.no_check,
         shape: match args.shape {
             Shape::New => sandbox::Shape::New,

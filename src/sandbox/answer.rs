@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+/// The type of a body of JSON.
+pub const JSON: &str = "application/json; charset=utf-8";
+
 /// What a request is answered.
 #[derive(Clone, Debug, Default)]
 pub struct Answer<'s> {
     /// The HTTP status.
     pub status: u16,
     /// The type of the body, if there is one.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
     /// The body.
     pub body: Cow<'s, [u8]>,
     /// The resource (`ed-fi/students`) and the id of the item that was stored.
@@ -34,13 +37,13 @@ impl<'s> Answer<'s> {
 
     /// A body of JSON.
     pub fn json(status: u16, body: impl Into<Cow<'s, [u8]>>) -> Answer<'s> {
-        Answer { status, content_type: "application/json; charset=utf-8", body: body.into(), ..Answer::default() }
+        Answer { status, content_type: JSON.into(), body: body.into(), ..Answer::default() }
     }
 
     /// A page for people.
     pub fn page(status: u16, html: &'static str) -> Answer<'s> {
         let body = Cow::Borrowed(html.as_bytes());
-        Answer { status, content_type: "text/html; charset=utf-8", body, ..Answer::default() }
+        Answer { status, content_type: "text/html; charset=utf-8".into(), body, ..Answer::default() }
     }
 
     /// Puts it on `wire`. `base` is the address of the sandbox; `closes` tells the client that the connection ends.

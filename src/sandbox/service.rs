@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Options;
 use super::answer::Answer;
+use super::caller::Caller;
 use super::data::Data;
 use super::fault::{self, Fault, Page, Restart};
 use super::http::Request;
@@ -51,14 +52,14 @@ pub enum After {
 
 impl Service {
     /// At the address `base`, such as `http://127.0.0.1:8765`.
-    pub fn new(options: Options, metadata: Metadata, base: String, stop: Arc<Stop>) -> Service {
+    pub fn new(options: Options, metadata: Metadata, caller: Arc<Caller>, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(metadata.model.clone(), &metadata.values, &options),
+            data: Data::new(metadata.model.clone(), &metadata.values, &options, caller.clone()),
             restart: Restart::new(&options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
-            library: Library::new(metadata, base.clone(), !options.no_cursor),
+            library: Library::new(metadata, base.clone(), !options.no_cursor, caller),
             base,
             options,
             stop,
@@ -90,6 +91,11 @@ impl Service {
     fn other(&self, request: &Request<'_>) -> Answer<'_> {
         match (request.method, request.path) {
             ("POST", "/oauth/token") => self.tokens.answer(request),
+            ("POST", "/oauth/token_info") => match self.tokens.check(request.authorization, Instant::now()) {
+                Ok(()) => self.tokens.introspect(request, |client| self.data.token_info(client)),
+                Err(why) => self.problem(&Problem::Unauthenticated(why), request),
+            },
+            (_, "/oauth/token" | "/oauth/token_info") => self.problem(&Problem::MethodNotAllowed, request),
             ("GET", fault::SIGN_IN) => Page::SignIn.answer(),
             ("GET", "/sandbox/stats") => {
                 Answer::json(200, self.watch.stats(self.tokens.count()).to_string().into_bytes())
@@ -106,7 +112,6 @@ impl Service {
                 Some(document) => Answer { etag: Some(document.etag), ..Answer::json(200, &document.body[..]) },
                 None => self.problem(&Problem::NotFound, request),
             },
-            (_, "/oauth/token") => self.problem(&Problem::MethodNotAllowed, request),
             _ => self.problem(&Problem::NotFound, request),
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::profiles::Hidden;
 use super::store::Stored;
 use crate::model::openapi::SERVER_MADE;
 use crate::model::{Kind, Schema};
@@ -24,6 +25,8 @@ pub type Link<'a> = (String, &'a Resource, u128);
 pub struct Shown<'a> {
     /// What payloads of its resource look like.
     pub schema: &'a Schema,
+    /// Its own members that a profile leaves out.
+    pub hidden: Option<&'a Hidden>,
     /// What its references refer to, by their paths, such as `$.schoolReference`.
     pub links: FxHashMap<String, Link<'a>>,
 }
@@ -86,9 +89,10 @@ impl Shown<'_> {
             out.push(b':');
         };
         let length = path.len();
+        let is_hidden = |name: &str| length == 1 && self.hidden.is_some_and(|hidden| hidden.contains(name));
         for (member, value) in members.0.iter().filter(|(_, value)| value.get() != "null") {
             let property = schema.property(member);
-            if property.is_none() && !schema.is_open {
+            if property.is_none() && !schema.is_open || is_hidden(member) {
                 continue;
             }
             name(member, out);
@@ -102,7 +106,7 @@ impl Shown<'_> {
         }
         let given = |name: &str| members.0.iter().any(|(member, value)| member == name && value.get() != "null");
         for property in &schema.properties {
-            if matches!(property.kind, Kind::List(_)) && !given(&property.name) {
+            if matches!(property.kind, Kind::List(_)) && !given(&property.name) && !is_hidden(&property.name) {
                 name(&property.name, out);
                 out.extend_from_slice(b"[]");
             }
@@ -181,10 +185,11 @@ fn kept(schema: &Schema, value: Value) -> Value {
 }
 
 /// The payload without what the server puts there by itself.
-pub fn without_server_made<'p>(body: &'p [u8], object: &serde_json::Map<String, Value>) -> Cow<'p, [u8]> {
-    if !SERVER_MADE.iter().any(|name| object.contains_key(*name)) {
+pub fn without_server_made<'p>(body: &'p [u8], payload: &Value) -> Cow<'p, [u8]> {
+    let Some(object) = payload.as_object().filter(|object| SERVER_MADE.iter().any(|name| object.contains_key(*name)))
+    else {
         return body.into();
-    }
+    };
     let mut object = object.clone();
     object.retain(|name, _| !SERVER_MADE.contains(&name.as_str()));
     Value::Object(object).to_string().into_bytes().into()

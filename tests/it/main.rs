@@ -4,6 +4,7 @@ mod agreement;
 mod answers;
 mod chance;
 mod checker;
+mod claims;
 mod command_line;
 mod configuration;
 mod connection;

@@ -7,14 +7,14 @@ use std::process::{Child, Stdio};
 use crate::support::{Folder, signal, students, until};
 
 /// A sandbox in a process of its own; killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
-    address: String,
+    pub address: String,
     said: String,
 }
 
 impl Running {
-    fn new(args: &[&str]) -> Running {
+    pub fn new(args: &[&str]) -> Running {
         let folder = Folder::new();
         let mut command = folder.command(&[&["sandbox"], args].concat());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -26,7 +26,7 @@ impl Running {
     }
 
     /// What a request is answered, head and body; empty if the connection is cut.
-    fn ask(&self, line: &str, headers: &str, body: &str) -> String {
+    pub fn ask(&self, line: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let head =
@@ -39,7 +39,7 @@ impl Running {
     }
 
     /// The answer to a request for a token.
-    fn token(&self) -> serde_json::Value {
+    pub fn token(&self) -> serde_json::Value {
         let headers = "Authorization: Basic azpz\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         let answer = self.ask("POST /oauth/token", headers, "grant_type=client_credentials");
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
