@@ -41,6 +41,7 @@ mod refusals;
 mod resend;
 mod results;
 mod returned;
+mod roster;
 mod same_key;
 mod sandbox;
 mod secrets;
