@@ -1,6 +1,7 @@
 //! An Ed-Fi API in memory, on loopback only: for newcomers, rehearsals and tests.
 //!
-//! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
+//! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, what a token's
+//! caller may do at `/oauth/token_info`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
 //! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School

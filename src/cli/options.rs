@@ -214,8 +214,13 @@ pub const COMMANDS: &[CommandInfo] = &[
         takes_config: false,
         summary: "run an Ed-Fi API in memory, for trying things out",
         about: "Listens on 127.0.0.1 only and forgets everything when it ends. Faults, each on request, show how a \
-                load behaves when the API does not.",
-        make: |parsed| Ok(Command::Sandbox(parsed.sandbox)),
+                load behaves when the API does not. It prints a configuration that works with it.",
+        make: |parsed| match parsed.sandbox {
+            args if args.restart_for.is_some() && args.restart_after.is_none() => {
+                Err(Error::usage("--restart-for says how long; give --restart-after N too, which says when"))
+            }
+            args => Ok(Command::Sandbox(args)),
+        },
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
@@ -379,8 +384,8 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one by default."),
     opt(Id::Claims, &[], &["claims"], Takes::One("FILE"), SANDBOX,
-        "Hold the caller to the claims and profiles in FILE: JSON, as the API answers /oauth/token_info, with `profiles` \
-         added; README tells the shape."),
+        "Hold the caller to the claims in FILE: JSON with any of claim_set, education_organizations, namespace_prefixes, \
+         resources, assigned_profiles, as the API answers /oauth/token_info, and profiles. README shows one."),
     opt(Id::WriteConfig, &[], &["write-config"], Takes::One("FILE"), SANDBOX,
         "Write a configuration for this sandbox to FILE, unless a file is there that says something else."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,

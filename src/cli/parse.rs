@@ -540,6 +540,7 @@ mod tests {
         assert!(fault("sandbox -s x").starts_with("'sandbox' does not take -s; commands that do: send, plan"));
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
+        assert!(fault("sandbox --restart-for 5").contains("give --restart-after N too"));
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");
     }
 

@@ -52,22 +52,19 @@ impl Caller {
     /// Whether any of some operations on the resource at `position` is among the claims.
     pub fn may<'o>(&self, position: usize, wanted: impl FnOnce() -> &'o [&'o str]) -> Result<(), Problem> {
         let Some(claimed) = &self.operations else { return Ok(()) };
-        match claimed.get(&position) {
-            None => Err(Problem::AccessDenied),
-            Some(operations) => match wanted() {
-                any if operations.iter().any(|claimed| any.contains(&claimed.as_str())) => Ok(()),
-                none => Err(Problem::Denied(Denied {
-                    status: 403,
-                    urn: "security:authorization:access-denied:action",
-                    title: "Authorization Denied",
-                    detail: "Access to the resource could not be authorized.",
-                    error: format!(
-                        "The caller's claim set does not allow the action {} on this resource.",
-                        none.join(" or ")
-                    ),
-                })),
-            },
+        let operations = claimed.get(&position).ok_or(Problem::AccessDenied)?;
+        let wanted = wanted();
+        if operations.iter().any(|claimed| wanted.contains(&claimed.as_str())) {
+            return Ok(());
         }
+        let wanted = wanted.join(" or ");
+        Err(Problem::Denied(Denied {
+            status: 403,
+            urn: "security:authorization:access-denied:action",
+            title: "Authorization Denied",
+            detail: "Access to the resource could not be authorized.",
+            error: format!("The caller's claim set does not allow the action {wanted} on this resource."),
+        }))
     }
 
     /// Whether the namespace of an item is one that the caller may write.

@@ -193,7 +193,7 @@ impl Profiles {
             return Err(invalid(400, format!("The {header} '{media_type}' is no media type of a profile.")));
         };
         if used != usage.name() {
-            return Err(invalid(400, format!("The {header} must be {}, and is {used}.", usage.name())));
+            return Err(invalid(400, format!("The media type in {header} must be {}, and is {used}.", usage.name())));
         }
         let Some(found) = self.all.iter().find(|known| known.name.to_lowercase() == profile) else {
             let status = if usage == Usage::Readable { 406 } else { 415 };
