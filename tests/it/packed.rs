@@ -104,7 +104,8 @@ fn a_file_that_unpacks_without_end_is_given_up_in_bounded_memory() {
         (0..300).for_each(|_| encoder.write_all(&piece).unwrap());
         encoder.finish().unwrap();
         // Less than the file unpacks to, and more than a run needs.
-        let limited = format!("ulimit -v 450000; MALLOC_ARENA_MAX=1 exec {} send --no-progress", env!("CARGO_BIN_EXE_lightbeam"));
+        let limited =
+            format!("ulimit -v 450000; MALLOC_ARENA_MAX=1 exec {} send --no-progress", env!("CARGO_BIN_EXE_lightbeam"));
         let mut shell = Command::new("sh");
         shell.args(["-c", &limited]).current_dir(&stage.folder.0).env("HOME", &stage.folder.0).stdin(Stdio::null());
         ended(shell.output().unwrap()).tells(&["it unpacks to more than 300 times its size, as no payloads do"]);
