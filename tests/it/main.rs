@@ -39,6 +39,7 @@ mod references;
 mod refusals;
 mod resend;
 mod results;
+mod runway;
 mod same_key;
 mod sandbox;
 mod secrets;
