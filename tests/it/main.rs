@@ -1,6 +1,7 @@
 //! Every test that looks at the project from outside, in one binary; one module a subject.
 
 mod agreement;
+mod airflow;
 mod answers;
 mod chance;
 mod checker;
