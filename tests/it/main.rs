@@ -31,6 +31,7 @@ mod one_key;
 mod one_record;
 mod order;
 mod pages;
+mod peer;
 mod plans;
 mod policy;
 mod profiles;
