@@ -129,7 +129,11 @@ fn files(stage: &Stage) -> BTreeMap<String, Vec<Value>> {
     let folder = stage.folder.0.join("data");
     let lines = |path: &Path| {
         let text = fs::read_to_string(path).unwrap();
-        text.lines().map(|line| without_additions(serde_json::from_str(line).unwrap())).collect()
+        let record = |line: &str| without_additions(serde_json::from_str(line).unwrap());
+        let mut records: Vec<Value> = text.lines().map(record).collect();
+        // An API may give them in any order.
+        records.sort_by_key(Value::to_string);
+        records
     };
     let named = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), lines(&entry.path()));
     let files = fs::read_dir(folder).unwrap().map(Result::unwrap);
