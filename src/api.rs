@@ -342,6 +342,9 @@ mod tests {
             page_size: None,
             validate: Default::default(),
             force_delete: false,
+            compat: Default::default(),
+            compat_in_file: Default::default(),
+            exit_codes: Default::default(),
             log_level: Level::Info,
             show_stacktrace: false,
         }

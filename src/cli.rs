@@ -1,18 +1,44 @@
 //! The command line: what is typed becomes a [`Command`], a value that says everything about it.
 
+pub mod environment;
 pub mod help;
 pub mod options;
 mod parse;
 mod values;
+mod when;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::Request;
+use crate::config::{Level, Request};
 use crate::delete::erasure::Deed;
 use crate::selector::Selector;
 
 pub use parse::parse;
+
+/// What is to be done, and what there is to say of how it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// What is to be done.
+    pub command: Command,
+    /// For the log.
+    pub notes: Vec<Note>,
+}
+
+/// A sentence for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters.
+    pub level: Level,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Note {
+    fn new(level: Level, text: impl Into<String>) -> Note {
+        Note { level, text: text.into() }
+    }
+}
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +47,8 @@ pub enum Command {
     Help(String),
     /// Print this text.
     Version(String),
+    /// Neither a command nor a configuration was named: print this help where errors go.
+    NothingAsked(String),
     /// Send payloads.
     Send(Run),
     /// Show what would be sent.
@@ -61,6 +89,8 @@ pub struct Run {
     pub config: Request,
     /// Which resources.
     pub selection: Selector,
+    /// Whether the selector was typed, and does not come from the environment.
+    pub selector_is_typed: bool,
     /// Send everything, whenever it was sent before; of a fetch: write over files that differ.
     pub force: bool,
     /// Send again what was last sent before this time, in seconds since 1970.
@@ -175,6 +205,14 @@ pub enum Shape {
     Old,
 }
 
+/// An option as it was given.
+struct Given {
+    option: &'static options::Opt,
+    /// As it was typed, or the name of its variable.
+    spelled: String,
+    values: Vec<OsString>,
+}
+
 /// Everything that options say, before a command takes its part.
 #[derive(Default)]
 struct Parsed {
@@ -182,6 +220,7 @@ struct Parsed {
     fetch: FetchArgs,
     delete: DeleteArgs,
     sandbox: SandboxArgs,
+    notes: Vec<Note>,
     /// What [`options::CommandInfo::operands`] asks for, without the words that are always the same.
     operands: Vec<OsString>,
 }

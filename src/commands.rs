@@ -6,6 +6,7 @@ pub mod delete;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod fetch;
+mod finish;
 pub mod metadata;
 pub mod plan;
 pub mod prepare;
@@ -15,21 +16,20 @@ pub mod send;
 pub mod truncate;
 pub mod validate;
 
-use std::cell::LazyCell;
 use std::io::Write;
 use std::path::Path;
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
-use serde_json::Value;
 
 use self::count::Census;
+use self::finish::{Ended, File, finish, say};
 use crate::api::cache;
-use crate::cli::{Command, DeleteArgs, FetchArgs, LogFormat, Output, Run};
+use crate::cli::{Command, DeleteArgs, FetchArgs, Invocation, LogFormat, Note, Output, Run};
 use crate::clock;
+use crate::config::codes::{Compat, ExitCodes};
 use crate::config::{self, Config, Level};
 use crate::delete::erasure::Erasure;
-use crate::disk::{self, Readers};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::fetch::harvest::Yield;
@@ -41,44 +41,67 @@ use crate::state::resend::Resend;
 use crate::terminal::Terminal;
 use crate::validate::report::Report;
 
-/// Does what the command line asks for, tells of errors, and returns how the program is to end.
-pub fn run(command: Command) -> Exit {
+/// Does what the command line asks for, logs errors, and returns the code that the program is to end with.
+pub fn run(invocation: Invocation) -> u8 {
+    let Invocation { command, notes } = invocation;
+    let simple = |exit: Exit| exit.code();
     match command {
-        Command::Help(text) | Command::Version(text) => say(&text),
-        Command::Send(run) => configured(&run, send),
-        Command::Plan(run) => configured(&run, plan),
-        Command::Count(run) => configured(&run, count),
-        Command::Fetch(run, args) => configured(&run, |run, config, terminal| fetch(run, &args, config, terminal)),
-        Command::Validate(run) => configured(&run, validate),
-        Command::ValidateAndSend(run) => configured(&run, validate_and_send),
-        Command::Delete(run, args) => configured(&run, |run, config, terminal| delete(run, &args, config, terminal)),
-        Command::Truncate(run, args) => {
-            configured(&run, |run, config, terminal| truncate(run, &args, config, terminal))
+        Command::Help(text) | Command::Version(text) => simple(say(&text)),
+        Command::NothingAsked(help) => {
+            let _ = std::io::stderr().lock().write_all(help.as_bytes());
+            simple(Exit::Usage)
         }
-        Command::Create(run) => configured(&run, create),
+        Command::Send(run) => configured(&run, &notes, send),
+        Command::Plan(run) => configured(&run, &notes, plan),
+        Command::Count(run) => configured(&run, &notes, count),
+        Command::Fetch(run, args) => {
+            configured(&run, &notes, |run, config, terminal| fetch(run, &args, config, terminal))
+        }
+        Command::Validate(run) => configured(&run, &notes, validate),
+        Command::ValidateAndSend(run) => configured(&run, &notes, validate_and_send),
+        Command::Delete(run, args) => {
+            configured(&run, &notes, |run, config, terminal| delete(run, &args, config, terminal))
+        }
+        Command::Truncate(run, args) => {
+            configured(&run, &notes, |run, config, terminal| truncate(run, &args, config, terminal))
+        }
+        Command::Create(run) => configured(&run, &notes, create),
         Command::SaveMetadata { run, file } => {
-            configured(&run, |run, config, terminal| save(run, &file, config, terminal))
+            configured(&run, &notes, |run, config, terminal| save(run, &file, config, terminal))
         }
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(args) => sandbox::run(&args)
-            .unwrap_or_else(|error| tell(&error, false, &mut terminal(&Output::default(), Level::Info))),
+        Command::Sandbox(args) => {
+            let mut terminal = terminal(&Output::default(), Level::Info);
+            log(&notes, &mut terminal);
+            simple(sandbox::run(&args).unwrap_or_else(|error| tell(&error, false, &mut terminal)))
+        }
         #[cfg(feature = "sandbox")]
         Command::Demo(output) => {
             let mut terminal = terminal(&output, Level::Warning);
-            demo::run(&mut terminal).unwrap_or_else(|error| tell(&error, false, &mut terminal))
+            log(&notes, &mut terminal);
+            simple(demo::run(&mut terminal).unwrap_or_else(|error| tell(&error, false, &mut terminal)))
         }
     }
 }
 
+fn log(notes: &[Note], terminal: &mut Terminal) {
+    notes.iter().for_each(|note| terminal.log(note.level, &note.text));
+}
+
 /// Loads the configuration, runs a command with it, and logs the error that stopped it, if one did.
-fn configured(run: &Run, command: impl FnOnce(&Run, &Config, &mut Terminal) -> Result<Exit>) -> Exit {
+fn configured(run: &Run, notes: &[Note], command: impl FnOnce(&Run, &Config, &mut Terminal) -> Result<Exit>) -> u8 {
     let mut terminal = terminal(&run.output, Level::Info);
     let loaded = match config::load(&run.config, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
-        Err(error) => return tell(&error, false, &mut terminal),
+        Err(error) => {
+            let exit = tell(&error, false, &mut terminal);
+            // What the configuration says of exit codes is not known; what was given besides it is.
+            return exit.code_in(compat_given(run), &ExitCodes::default());
+        }
     };
     let config = loaded.config;
     let mut terminal = self::terminal(&run.output, config.log_level);
+    log(notes, &mut terminal);
     if loaded.found_by_default {
         terminal.log(Level::Info, &format!("the configuration is {}", config.file.display()));
     }
@@ -92,7 +115,15 @@ fn configured(run: &Run, command: impl FnOnce(&Run, &Config, &mut Terminal) -> R
     if run.wipe {
         cache::wipe(&config.state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
     }
-    command(run, &config, &mut terminal).unwrap_or_else(|error| tell(&error, config.show_stacktrace, &mut terminal))
+    let exit = command(run, &config, &mut terminal)
+        .unwrap_or_else(|error| tell(&error, config.show_stacktrace, &mut terminal));
+    config.code(exit)
+}
+
+/// What was given on the command line or in the environment.
+fn compat_given(run: &Run) -> Compat {
+    let given = run.config.sets.iter().rev().find(|set| set.key == "compat");
+    given.filter(|set| set.value == Compat::PYTHON).map_or(Compat::None, |_| Compat::Python)
 }
 
 fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -102,8 +133,8 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let summary = send::run(config, &run.selection, &resend(run, config), terminal, &interrupt);
     let summary = or_nothing(summary, config, terminal, |stopped| Summary::of_nothing(started, Some(stopped)))?;
     let exit = summary.exit(run.partial_ok);
-    conclude(&summary, exit, run, config)?;
-    Ok(exit)
+    let (text, results) = (|| summary.to_text(), || summary.to_json(config, "send", exit));
+    finish(&Ended { exit, text: &text, results: &results, file: File::Results }, run, config, terminal)
 }
 
 /// What there is to tell of a run that could not begin, once its error is told: the pipeline that waits for a results file learns from it that
@@ -123,47 +154,12 @@ fn or_nothing<T>(
     }
 }
 
-/// Tells how a run ended, on the terminal and in the results file.
-fn conclude(summary: &Summary, exit: Exit, run: &Run, config: &Config) -> Result<()> {
-    let results = LazyCell::new(|| summary.to_json(config, "send", exit));
-    tell_result(run, &results, || summary.to_text());
-    write_results_if_wanted(run, &results)
-}
-
-/// The results of a run.
-type Results<F> = LazyCell<Value, F>;
-
-/// Prints what became of a run: as JSON for machines, else as text unless only what is wrong is wanted.
-/// The results, which can name every line of a load, are made only where somebody wants them.
-fn tell_result(run: &Run, results: &Results<impl FnOnce() -> Value>, text: impl FnOnce() -> String) {
-    match run.output {
-        Output { log_format: LogFormat::Json, .. } => drop(say(&format!("{}\n", **results))),
-        Output { quiet: true, .. } => {}
-        _ => drop(say(&text())),
-    }
-}
-
-fn write_results_if_wanted(run: &Run, results: &Results<impl FnOnce() -> Value>) -> Result<()> {
-    match &run.results_file {
-        Some(path) => write_results(path, results),
-        None => Ok(()),
-    }
-}
-
-fn write_results(path: &Path, results: &Value) -> Result<()> {
-    // A value that was just made has no way to fail.
-    let bytes = serde_json::to_vec_pretty(results).unwrap_or_default();
-    disk::replace(path, &bytes, Readers::AsUsual)
-}
-
 fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let interrupt = Interrupt::on_signals()?;
     let outlook = plan::run(config, &run.selection, &resend(run, config), terminal, &interrupt)?;
-    Ok(say(&match run.output.log_format {
-        LogFormat::Text => outlook.to_text(),
-        LogFormat::Json => format!("{}\n", outlook.to_json()),
-    }))
+    let (text, results) = (|| outlook.to_text(), || outlook.to_json());
+    finish(&Ended { exit: Exit::Ok, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
 }
 
 fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -172,10 +168,8 @@ fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit>
     let report = validate::run(config, &run.selection, terminal, &interrupt);
     let report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
     let exit = report.exit(run.partial_ok);
-    let results = LazyCell::new(|| report.to_json(config, "validate", exit));
-    tell_result(run, &results, || report.to_text());
-    write_results_if_wanted(run, &results)?;
-    Ok(exit)
+    let (text, results) = (|| report.to_text(), || report.to_json(config, "validate", exit));
+    finish(&Ended { exit, text: &text, results: &results, file: File::Results }, run, config, terminal)
 }
 
 fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -191,14 +185,13 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
         Some(Exit::Ok | Exit::AllSkipped) if found != Exit::Ok => Exit::SomeFailed,
         Some(exit) => exit,
     };
-    let results = LazyCell::new(|| match &summary {
+    let results = || match &summary {
         Some(summary) => report.beside(summary.to_json(config, "validate+send", exit)),
         None => report.to_json(config, "validate+send", exit),
-    });
+    };
     let sent = summary.as_ref().map_or(String::new(), |summary| "\n".to_owned() + &summary.to_text());
-    tell_result(run, &results, || report.to_text() + &sent);
-    write_results_if_wanted(run, &results)?;
-    Ok(exit)
+    let text = || report.to_text() + &sent;
+    finish(&Ended { exit, text: &text, results: &results, file: File::Results }, run, config, terminal)
 }
 
 fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -215,20 +208,19 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let census = count::run(config, &run.selection, terminal, &interrupt);
     let census = or_nothing(census, config, terminal, |stopped| Census::of_nothing(started, stopped))?;
     let exit = census.exit(run.partial_ok);
-    let results = LazyCell::new(|| census.to_json(config, exit));
     if let Some(stopped) = census.stopped.as_ref().filter(|_| !census.resources.is_empty()) {
         terminal.log(Level::Critical, &stopped.why);
     }
     let separator = &config.count_separator;
-    tell_result(run, &results, || census.to_table(separator, false));
-    match &run.results_file {
-        // The Python lightbeam writes its table there, whatever the name.
-        Some(path) if path.extension().is_none_or(|ending| ending != "json") => {
-            disk::replace(path, census.to_table(separator, true).as_bytes(), Readers::AsUsual)?;
-        }
-        _ => write_results_if_wanted(run, &results)?,
-    }
-    Ok(exit)
+    let (text, results) = (|| census.to_table(separator, false), || census.to_json(config, exit));
+    let is_json = run.results_file.as_ref().and_then(|path| path.extension()).is_some_and(|ending| ending == "json");
+    let table = || census.to_table(separator, true);
+    // The Python lightbeam writes its table there, whatever the name.
+    let file = match is_json && config.compat == Compat::None {
+        true => File::OwnResults,
+        false => File::Text(&table),
+    };
+    finish(&Ended { exit, text: &text, results: &results, file }, run, config, terminal)
 }
 
 fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -237,16 +229,15 @@ fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) 
     let nothing = |stopped| Yield::of_nothing(started, fetch::folder(config, args), stopped);
     let fetched = or_nothing(fetched, config, terminal, nothing)?;
     let exit = fetched.exit(run.partial_ok);
-    let results = LazyCell::new(|| fetched.to_json(config, exit));
-    tell_result(run, &results, || fetched.to_text());
-    write_results_if_wanted(run, &results)?;
-    Ok(exit)
+    let (text, results) = (|| fetched.to_text(), || fetched.to_json(config, exit));
+    finish(&Ended { exit, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
 }
 
 fn delete(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
-    let erasure = delete::run(config, run, args, terminal, &interrupt);
+    let rules = rules_to_delete(run, config);
+    let erasure = delete::run(config, run, rules.as_ref(), args, terminal, &interrupt);
     erased(erasure, "delete", started, run, config, terminal)
 }
 
@@ -268,10 +259,8 @@ fn erased(
     let nothing = |stopped| Erasure::of_nothing(command, started, stopped);
     let erasure = or_nothing(erasure, config, terminal, nothing)?;
     let exit = erasure.exit(run.partial_ok);
-    let results = LazyCell::new(|| erasure.to_json(config, exit));
-    tell_result(run, &results, || erasure.to_text());
-    write_results_if_wanted(run, &results)?;
-    Ok(exit)
+    let (text, results) = (|| erasure.to_text(), || erasure.to_json(config, exit));
+    finish(&Ended { exit, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
 }
 
 fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -280,6 +269,14 @@ fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         say(&told);
     }
     Ok(exit)
+}
+
+/// What selects among the payloads that were sent before; `None`: all of them are meant.
+fn rules_to_delete(run: &Run, config: &Config) -> Option<Resend> {
+    let rules = resend(run, config);
+    let selects = rules.older_than.or(rules.newer_than).is_some() || !rules.statuses.is_empty();
+    // The Python lightbeam leaves alone what it knows unless it is asked for.
+    (!rules.force && (selects || config.compat == Compat::Python)).then_some(rules)
 }
 
 fn resend(run: &Run, config: &Config) -> Resend {
@@ -304,10 +301,4 @@ fn tell(error: &Error, whole_chain: bool, terminal: &mut Terminal) -> Exit {
         error.causes().for_each(|cause| terminal.log(Level::Critical, &format!("caused by: {cause}")));
     }
     error.exit()
-}
-
-/// Prints to standard output; whoever closed it does not want to read on.
-fn say(text: &str) -> Exit {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    Exit::Ok
 }

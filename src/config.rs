@@ -1,6 +1,7 @@
 //! What a run is told by its configuration file: one type for both generations of keys, and the only place with
 //! defaults. Once made, a [`Config`] does not change.
 
+pub mod codes;
 mod expand;
 pub mod keys;
 mod kinds;
@@ -114,10 +115,23 @@ pub struct Config {
     pub validate: Validate,
     /// Delete without asking.
     pub force_delete: bool,
+    /// Whose ways are followed where they differ.
+    pub compat: codes::Compat,
+    /// What the file alone says of it, whatever the command line or the environment say.
+    pub compat_in_file: codes::Compat,
+    /// Exit codes that somebody chose.
+    pub exit_codes: codes::ExitCodes,
     /// The least severe level that is logged.
     pub log_level: Level,
     /// Print the whole chain of causes of an error.
     pub show_stacktrace: bool,
+}
+
+impl Config {
+    /// The code that a run with this configuration ends with.
+    pub fn code(&self, exit: Exit) -> u8 {
+        exit.code_in(self.compat, &self.exit_codes)
+    }
 }
 
 /// Where the API is and who asks.

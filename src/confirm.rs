@@ -23,8 +23,16 @@ impl Consent {
 
     /// To delete all records of resources. As no files say which, more has to come together: `--yes` for this one run, a selector, which
     /// may be `*`, and, where the target is another machine, `force_delete` in the configuration, which tells that it may be emptied at all.
-    pub fn to_truncate(yes: bool, force_delete: bool, selected: bool, is_loopback: bool) -> Result<Consent> {
+    /// `by_configuration`: the configuration says `compat: python`, and the selector was typed; then `force_delete` is enough.
+    pub fn to_truncate(
+        yes: bool,
+        force_delete: bool,
+        selected: bool,
+        by_configuration: bool,
+        is_loopback: bool,
+    ) -> Result<Consent> {
         match (yes, selected, force_delete || is_loopback) {
+            _ if by_configuration && force_delete && selected => Ok(Consent::Given),
             (true, true, true) => Ok(Consent::Given),
             (true, false, _) => {
                 Err(Error::usage("--yes needs a selector: name resources with -s, all of them with -s '*'"))
@@ -99,11 +107,15 @@ mod tests {
 
     #[test]
     fn emptying_resources_takes_more_than_one_word() {
-        let given = |yes, force, selected, loopback| Consent::to_truncate(yes, force, selected, loopback).ok();
+        let given = |yes, force, selected, loopback| Consent::to_truncate(yes, force, selected, false, loopback).ok();
         assert_eq!(given(true, false, true, true), Some(Consent::Given));
         assert_eq!(given(true, true, true, false), Some(Consent::Given));
         assert_eq!(given(true, false, true, false), None, "another machine");
         assert_eq!(given(true, true, false, true), None, "no selector");
         assert_ne!(given(false, true, true, true), Some(Consent::Given), "force_delete alone");
+        let in_python = |force, selected| Consent::to_truncate(false, force, selected, true, false).ok();
+        assert_eq!(in_python(true, true), Some(Consent::Given));
+        assert_ne!(in_python(true, false), Some(Consent::Given), "no selector");
+        assert_ne!(in_python(false, true), Some(Consent::Given), "no force_delete");
     }
 }

@@ -14,6 +14,7 @@
 //! what was refused or not tried gets back the entry that it had ([`memory`]). What is left behind by a kill is sent once more, which is an upsert.
 
 pub mod account;
+pub mod choice;
 pub mod erasure;
 pub mod find;
 pub mod ids;

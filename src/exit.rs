@@ -1,6 +1,8 @@
 //! How the program ends: every exit code in one place, for `--help`, README and scripts.
 
-/// The exit codes. Pipelines branch on 0, 1 and 99 as the Python lightbeam defined them.
+use crate::config::codes::{Compat, ExitCodes};
+
+/// How a run can end. Pipelines branch on 0, 1 and 99 as the Python lightbeam defined them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Everything was accepted, or skipped because it had been accepted before.
@@ -9,12 +11,16 @@ pub enum Exit {
     AllFailed,
     /// The command line or the configuration is wrong.
     Usage,
+    /// There is nothing to read: no data file of a selected resource.
+    Nothing,
     /// Some payloads or resources failed, or payloads whose last answer was a refusal were skipped.
     SomeFailed,
     /// The API could not be reached, refused the login, or was given up with payloads unsent.
     GivenUp,
     /// Another run holds this target's state.
     Locked,
+    /// What was to be written at the end, such as the results file, could not be.
+    Unwritten,
     /// Every payload was skipped, having been accepted before.
     AllSkipped,
     /// Ctrl-c (SIGINT).
@@ -25,27 +31,54 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 9] = [
+    pub const ALL: [Exit; 11] = [
         Exit::Ok,
         Exit::AllFailed,
         Exit::Usage,
+        Exit::Nothing,
         Exit::SomeFailed,
         Exit::GivenUp,
         Exit::Locked,
+        Exit::Unwritten,
         Exit::AllSkipped,
         Exit::Interrupted,
         Exit::Terminated,
     ];
 
-    /// The number that the shell sees.
+    /// The number that the shell sees, in a run with these settings.
+    pub fn code_in(self, compat: Compat, chosen: &ExitCodes) -> u8 {
+        let chosen = match self {
+            Exit::SomeFailed => chosen.partial,
+            Exit::AllSkipped => chosen.skipped,
+            Exit::Nothing => chosen.nothing,
+            _ => None,
+        };
+        chosen.unwrap_or_else(|| match compat {
+            Compat::None => self.code(),
+            Compat::Python => self.code_in_python(),
+        })
+    }
+
+    /// The number that the Python lightbeam 0.1.12 ends with.
+    fn code_in_python(self) -> u8 {
+        match self {
+            Exit::Ok | Exit::SomeFailed => 0,
+            Exit::AllFailed | Exit::Usage | Exit::GivenUp | Exit::Locked | Exit::Unwritten => 1,
+            Exit::Nothing => 255,
+            Exit::AllSkipped | Exit::Interrupted | Exit::Terminated => self.code(),
+        }
+    }
+
+    /// The number that the shell sees where no setting says otherwise.
     pub fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,
             Exit::AllFailed => 1,
-            Exit::Usage => 2,
+            Exit::Usage | Exit::Nothing => 2,
             Exit::SomeFailed => 3,
             Exit::GivenUp => 4,
             Exit::Locked => 5,
+            Exit::Unwritten => 74,
             Exit::AllSkipped => 99,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
@@ -58,9 +91,11 @@ impl Exit {
             Exit::Ok => "all accepted, or skipped as accepted before",
             Exit::AllFailed => "every payload, or resource, failed",
             Exit::Usage => "wrong command line or configuration",
+            Exit::Nothing => "nothing to read (unless --allow-empty)",
             Exit::SomeFailed => "some failed, or known refusals were skipped",
             Exit::GivenUp => "API unreachable, login refused, or payloads unsent",
             Exit::Locked => "another run is working on this target",
+            Exit::Unwritten => "the results could not be written at the end",
             Exit::AllSkipped => "everything skipped as accepted before",
             Exit::Interrupted => "interrupted (ctrl-c)",
             Exit::Terminated => "terminated (SIGTERM)",

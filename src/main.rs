@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use lightbeam::{cli, commands};
+use lightbeam::cli::{self, environment};
+use lightbeam::commands;
+use lightbeam::config::codes::{Compat, ExitCodes};
 
 fn main() -> ExitCode {
-    let exit = match cli::parse(std::env::args_os().skip(1), Path::is_file) {
-        Ok(command) => commands::run(command),
+    let variables = environment::variables(std::env::vars_os());
+    let code = match cli::parse(std::env::args_os().skip(1), &variables, Path::is_file) {
+        Ok(invocation) => commands::run(invocation),
         Err(error) => {
             eprintln!("lightbeam: {error}");
-            error.exit()
+            let in_python = variables.iter().any(|(name, value)| name == "LIGHTBEAM_COMPAT" && value == Compat::PYTHON);
+            let compat = if in_python { Compat::Python } else { Compat::None };
+            error.exit().code_in(compat, &ExitCodes::default())
         }
     };
-    ExitCode::from(exit.code())
+    ExitCode::from(code)
 }

@@ -7,6 +7,11 @@ pub trait Observer: Send {
     /// A sentence that somebody may want to read.
     fn log(&mut self, level: Level, text: &str);
 
+    /// A warning that the summary and the results repeat, because it bears on what the run means.
+    fn warn(&mut self, text: &str) {
+        self.log(Level::Warning, text);
+    }
+
     /// How far the run is; comes often, so it must cost little.
     fn progress(&mut self, progress: &Progress);
 

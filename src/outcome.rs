@@ -67,6 +67,8 @@ pub struct Reason {
     pub problem_type: Option<String>,
     /// What the API or lightbeam says of it.
     pub message: String,
+    /// Whether the message is a list of faults, with `; ` between, and not one text.
+    pub listed: bool,
 }
 
 impl Reason {
@@ -186,7 +188,7 @@ impl Failures {
             reason
         } else {
             let message = "(further messages, not kept apart)".into();
-            Reason { status: reason.status, kind: reason.kind, problem_type: None, message }
+            Reason { status: reason.status, kind: reason.kind, message, ..Reason::default() }
         };
         let failure = self.by_reason.entry(reason).or_default();
         failure.places.entry(place.file).or_default().push(place.line);

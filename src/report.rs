@@ -197,12 +197,18 @@ fn resource_json(resource: &Resource, tally: &Tally) -> Value {
     let mut value = counts_json(&tally.counts);
     value.insert("namespace".into(), resource.namespace().into());
     value.insert("successes".into(), successes.into());
-    value.insert("failures".into(), failures_json(&tally.failures).into());
-    value.insert("left_out".into(), failures_json(&tally.left_out).into());
+    let failure = |(reason, entry): (&Reason, Value)| {
+        let mut entry = entry;
+        entry["listed"] = reason.listed.into();
+        entry
+    };
+    value.insert("failures".into(), failures_json(&tally.failures).into_iter().map(failure).collect());
+    let left_out = failures_json(&tally.left_out).into_iter().map(|(_, entry)| entry);
+    value.insert("left_out".into(), left_out.collect());
     value.into()
 }
 
-fn failures_json(failures: &Failures) -> Vec<Value> {
+fn failures_json(failures: &Failures) -> Vec<(&Reason, Value)> {
     let mut all: Vec<(&Path, &Reason, Vec<u64>, Option<&str>)> = Vec::new();
     for (reason, Failure { places, correlation_id }) in failures.iter() {
         all.extend(places.iter().map(|(file, lines)| {
@@ -212,8 +218,9 @@ fn failures_json(failures: &Failures) -> Vec<Value> {
         }));
     }
     all.sort();
-    let failure = |(file, reason, lines, correlation_id): (&Path, &Reason, Vec<u64>, Option<&str>)| {
-        json!({
+    let mut entries = Vec::new();
+    for (file, reason, lines, correlation_id) in all {
+        let entry = json!({
             "status_code": reason.status,
             "kind": reason.kind.map(|kind| kind.name()),
             "type": reason.problem_type,
@@ -222,9 +229,10 @@ fn failures_json(failures: &Failures) -> Vec<Value> {
             "file": file.display().to_string(),
             "count": lines.len(),
             "line_numbers": lines,
-        })
-    };
-    all.into_iter().map(failure).collect()
+        });
+        entries.push((reason, entry));
+    }
+    entries
 }
 
 /// The Python lightbeam's three counts, which add up with its successes, and what they are made of.

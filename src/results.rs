@@ -1,5 +1,7 @@
 //! What the results file of every command has in common, and why a run ended early.
 
+pub mod python;
+
 use std::sync::OnceLock;
 
 use jiff::Zoned;
@@ -52,7 +54,8 @@ pub fn results(
         "data_dir": config.data_dir.display().to_string(),
         "api_url": config.api.base_url,
         "namespace": config.namespace,
-        "namespace_overrides": config.namespace_overrides,
+        // The Python lightbeam writes null where nobody set it.
+        "namespace_overrides": Some(&config.namespace_overrides).filter(|overrides| !overrides.is_empty()),
         "command": command,
         "completed_at": stamp(completed),
         "runtime_sec": seconds(started, completed),
@@ -60,7 +63,7 @@ pub fn results(
     });
     if let Value::Object(results) = &mut results {
         results.extend(own);
-        results.insert("exit_code".into(), exit.code().into());
+        results.insert("exit_code".into(), config.code(exit).into());
         results.insert("stopped".into(), json!(stopped.map(|s| &s.why)));
         results.insert("lightbeam_version".into(), env!("CARGO_PKG_VERSION").into());
     }

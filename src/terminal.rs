@@ -20,6 +20,8 @@ pub struct Terminal {
     least: Level,
     /// Where progress goes; `None` if it is not wanted.
     progress: Option<Display>,
+    /// What the summary and the results are to repeat.
+    warnings: Vec<String>,
 }
 
 enum Display {
@@ -35,11 +37,23 @@ impl Terminal {
             true => Display::Bar(progress_bar()),
             false => Display::Lines { last: Instant::now(), settled: 0 },
         };
-        Terminal { format, least, progress: progress.then_some(display) }
+        Terminal { format, least, progress: progress.then_some(display), warnings: Vec::new() }
+    }
+}
+
+impl Terminal {
+    /// What the summary and the results are to repeat.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 }
 
 impl Observer for Terminal {
+    fn warn(&mut self, text: &str) {
+        self.log(Level::Warning, text);
+        self.warnings.push(text.into());
+    }
+
     fn log(&mut self, level: Level, text: &str) {
         if level < self.least {
             return;

@@ -17,6 +17,8 @@ pub struct Refusal {
     pub foreign: bool,
     /// The body had nothing in it.
     pub silent: bool,
+    /// The messages are the list of faults that ODS/API 7.2 and later and DMS give.
+    pub listed: bool,
     /// The API took another payload of the same resource in this run, so that it does not refuse the resource as a whole.
     pub others_accepted: bool,
 }
@@ -61,7 +63,8 @@ impl Refusal {
     /// What the books keep of it.
     pub fn reason(&self) -> Reason {
         let problem_type = self.problem_type.clone();
-        Reason { status: Some(self.status), kind: Some(self.kind()), problem_type, message: self.text() }
+        let (status, kind, listed) = (Some(self.status), Some(self.kind()), self.listed);
+        Reason { status, kind, problem_type, message: self.text(), listed }
     }
 
     /// Of a payload that was refused in an earlier run, where no more is known of that.

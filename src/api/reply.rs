@@ -87,10 +87,10 @@ pub fn refusal(reply: &Reply) -> Refusal {
     let object = body.as_ref().and_then(Value::as_object);
     let nested = object.and_then(|o| member(o, "error")).and_then(Value::as_object);
     let text = |name| [object, nested].into_iter().flatten().find_map(|o| string(o, name));
-    let mut messages = match (&body, object) {
+    let (mut messages, listed) = match (&body, object) {
         (_, Some(object)) => said(object),
-        (Some(Value::String(text)), _) => one_line(text).into_iter().collect(),
-        _ => Vec::new(),
+        (Some(Value::String(text)), _) => (one_line(text).into_iter().collect(), false),
+        _ => Default::default(),
     };
     if messages.is_empty() {
         messages.extend(visible(&reply.body));
@@ -103,7 +103,8 @@ pub fn refusal(reply: &Reply) -> Refusal {
         messages.push(phrase(reply.status));
     }
     let (problem_type, correlation_id) = (text("type"), text("correlationId"));
-    Refusal { status: reply.status, problem_type, correlation_id, messages, foreign, silent, others_accepted: false }
+    let (status, others_accepted) = (reply.status, false);
+    Refusal { status, problem_type, correlation_id, messages, foreign, silent, listed, others_accepted }
 }
 
 /// What lightbeam reports of an answer that no Ed-Fi API gave: its status, what it calls itself, the beginning of what a reader would see of it, and
@@ -128,9 +129,15 @@ pub fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> serde_json::Result
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
 }
 
-/// The messages of an error body: the most specific member that says anything.
-fn said(object: &Map<String, Value>) -> Vec<String> {
+/// The messages of an error body: the most specific member that says anything. And whether they are the list of faults
+/// that ODS/API 7.2 and later and DMS give.
+fn said(object: &Map<String, Value>) -> (Vec<String>, bool) {
     let listed = |name| member(object, name).map(|value| texts("", value)).unwrap_or_default();
+    // As the Python lightbeam writes them, because pipelines look for that text.
+    let faults = || {
+        let place = |path: &str, text: &str| format!("{text} (at {path})");
+        member(object, "validationErrors").map(|value| texts_as("", value, place)).unwrap_or_default()
+    };
     let single = |name| string(object, name).into_iter().collect::<Vec<_>>();
     let message = || {
         let mut message = single("message");
@@ -143,16 +150,11 @@ fn said(object: &Map<String, Value>) -> Vec<String> {
         inner("error").or_else(|| inner("fault")).map(told_inside).unwrap_or_default()
     };
     let oauth = || single("error_description").into_iter().chain(listed("error")).collect();
-    let ways: [&dyn Fn() -> Vec<String>; 7] = [
-        &nested,
-        &|| listed("validationErrors"),
-        &|| listed("errors"),
-        &message,
-        &|| single("detail"),
-        &|| single("title"),
-        &oauth,
-    ];
-    ways.iter().map(|way| way()).find(|messages| !messages.is_empty()).unwrap_or_default()
+    let ways: [&dyn Fn() -> Vec<String>; 7] =
+        [&nested, &faults, &|| listed("errors"), &message, &|| single("detail"), &|| single("title"), &oauth];
+    let (number, messages) =
+        ways.iter().map(|way| way()).enumerate().find(|(_, messages)| !messages.is_empty()).unwrap_or_default();
+    (messages, [1, 2].contains(&number))
 }
 
 /// The messages of an error that is inside another: what it says, then each of its failures on one line.
@@ -176,17 +178,19 @@ fn told_inside(error: &Map<String, Value>) -> Vec<String> {
 
 /// Every text in a value, whatever its shape, each with the member it belongs to.
 fn texts(path: &str, value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(members) => members.iter().flat_map(|(name, value)| texts(name, value)).collect(),
-        Value::Array(values) => values.iter().flat_map(|value| texts(path, value)).collect(),
-        Value::String(text) => one_line(text).map(|t| labelled(path, &t)).into_iter().collect(),
-        Value::Null => Vec::new(),
-        Value::Bool(_) | Value::Number(_) => vec![labelled(path, &value.to_string())],
-    }
+    texts_as(path, value, |path, text| format!("{path}: {text}"))
 }
 
-fn labelled(path: &str, text: &str) -> String {
-    if path.is_empty() { text.into() } else { format!("{path}: {text}") }
+/// The same, where `label` puts a text together with its member.
+fn texts_as(path: &str, value: &Value, label: fn(&str, &str) -> String) -> Vec<String> {
+    let labelled = |text: &str| if path.is_empty() { text.into() } else { label(path, text) };
+    match value {
+        Value::Object(members) => members.iter().flat_map(|(name, value)| texts_as(name, value, label)).collect(),
+        Value::Array(values) => values.iter().flat_map(|value| texts_as(path, value, label)).collect(),
+        Value::String(text) => one_line(text).map(|text| labelled(&text)).into_iter().collect(),
+        Value::Null => Vec::new(),
+        Value::Bool(_) | Value::Number(_) => vec![labelled(&value.to_string())],
+    }
 }
 
 /// A member by its name in any casing: the older generations begin with capitals now and then.
@@ -272,7 +276,7 @@ mod tests {
         ));
         assert_eq!(
             refusal.messages,
-            ["$.codeValue: CodeValue is required.", "$.schoolReference.schoolId: Must match."]
+            ["CodeValue is required. (at $.codeValue)", "Must match. (at $.schoolReference.schoolId)"]
         );
         assert_eq!(refusal.problem_type.as_deref(), Some("urn:ed-fi:api:bad-request:data-validation-failed"));
         assert_eq!(refusal.correlation_id.as_deref(), Some("c-1"));
@@ -301,7 +305,7 @@ mod tests {
         ));
         assert_eq!(
             refusal.messages,
-            ["$.graduationSchoolYearTypeReference: The referenced SchoolYearType item does not exist."]
+            ["The referenced SchoolYearType item does not exist. (at $.graduationSchoolYearTypeReference)"]
         );
         assert_eq!(refusal.correlation_id, None);
         assert_eq!(
@@ -323,7 +327,7 @@ mod tests {
     #[test]
     fn members_of_the_wrong_type_are_read_for_what_they_hold() {
         assert_eq!(messages(r#"{"validationErrors":"No.","errors":7}"#), ["No."]);
-        assert_eq!(messages(r#"{"validationErrors":[{"$.a":"A."},"B.",null,3]}"#), ["$.a: A.", "B.", "3"]);
+        assert_eq!(messages(r#"{"validationErrors":[{"$.a":"A."},"B.",null,3]}"#), ["A. (at $.a)", "B.", "3"]);
         assert_eq!(messages(r#"{"errors":{"Name":["Required."]}}"#), ["Name: Required."]);
         assert_eq!(messages(r#"{"message":{"text":"x"},"detail":["y"],"title":"Plain"}"#), ["Plain"]);
         assert_eq!(messages(r#"{"Message":"An error has occurred."}"#), ["An error has occurred."]);

@@ -1,6 +1,6 @@
 //! `--help`, made from the tables of commands and options; 80 columns wide.
 
-use super::options::{COMMANDS, CommandInfo, Opt, options};
+use super::options::{COMMANDS, CommandInfo, Opt, PREFIX, options};
 use crate::config::paths::DEFAULT_FILES;
 use crate::exit::Exit;
 
@@ -35,7 +35,7 @@ pub fn general() -> String {
         help.extend(group.iter().map(|option| entry(&option.label(), option.help)));
         rest = others;
     }
-    help + &exit_codes()
+    help + &environment() + &exit_codes()
 }
 
 /// The help of one command.
@@ -51,7 +51,20 @@ pub fn of(command: &CommandInfo) -> String {
     help += "\nOptions:\n";
     let own = options().filter(|option| option.of.contains(&command.name));
     help.extend(own.map(|option| entry(&option.label(), option.help)));
+    help += &environment();
     if command.takes_config { help + &exit_codes() } else { help }
+}
+
+/// How the environment gives options. The name of a variable is that of its option, so no list is needed.
+fn environment() -> String {
+    let without: Vec<_> = options().filter(|option| option.variable().is_none()).map(Opt::label).collect();
+    let text = format!(
+        "Each option can be given as a variable too: {PREFIX} and its long name in capitals, such as {PREFIX}PARTIAL_OK=1 \
+         for --partial-ok or {PREFIX}LOG_FORMAT=json; 0 switches off. The command line counts more than a variable, and a \
+         variable more than the configuration. Not so {}.",
+        without.join("; ")
+    );
+    format!("\nEnvironment:\n{}", wrapped(2, &text))
 }
 
 fn usage(command: &CommandInfo) -> String {

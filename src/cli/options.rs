@@ -43,6 +43,8 @@ pub enum Id {
     PartialOk,
     Strict,
     Rate,
+    Compat,
+    ExitCodes,
     LogFormat,
     NoProgress,
     Quiet,
@@ -78,6 +80,8 @@ pub enum Takes {
     Nothing,
     /// One value, which the help calls so.
     One(&'static str),
+    /// One value, or none, which means as much as not to give the option.
+    Perhaps(&'static str),
     /// A key and its value, and any more such pairs.
     Pairs,
 }
@@ -93,10 +97,13 @@ pub struct Opt {
     pub long: &'static [&'static str],
     /// What follows it.
     pub takes: Takes,
-    /// The names of the commands that take it.
+    /// The names of the commands on which it has an effect.
     pub of: &'static [&'static str],
     /// What it does.
     pub help: &'static str,
+    /// Whether the Python lightbeam 0.1.12 has it. Callers give such an option with every command, shortened, and
+    /// with an empty value.
+    pub in_python: bool,
 }
 
 /// The commands of this build. The first is meant where none is named.
@@ -223,6 +230,9 @@ pub const COMMANDS: &[CommandInfo] = &[
     },
 ];
 
+/// How the name of each environment variable begins that stands for an option.
+pub const PREFIX: &str = "LIGHTBEAM_";
+
 /// The command of that name, if this build has it.
 pub fn command(name: &str) -> Option<&'static CommandInfo> {
     COMMANDS.iter().find(|command| command.name == name)
@@ -239,13 +249,28 @@ impl Opt {
         self.of.iter().copied().filter(|name| command(name).is_some())
     }
 
+    /// The environment variable that stands for it; `None` where only the command line may say so: what confirms a
+    /// deletion is said for one run, not for all that come after it.
+    pub fn variable(&self) -> Option<String> {
+        match self.id {
+            Id::Help | Id::Version | Id::Yes => None,
+            _ => Some(format!("{PREFIX}{}", self.long[0].to_uppercase().replace('-', "_"))),
+        }
+    }
+
+    /// The same option, marked as one of the Python lightbeam 0.1.12.
+    const fn in_python(mut self) -> Opt {
+        self.in_python = true;
+        self
+    }
+
     /// `-s, --selector NAMES`, with all its letters and names.
     pub fn label(&self) -> String {
         let short = self.short.iter().map(|letter| format!("-{letter}"));
         let names: Vec<String> = short.chain(self.long.iter().map(|name| format!("--{name}"))).collect();
         let value = match self.takes {
             Takes::Nothing => "",
-            Takes::One(value) => value,
+            Takes::One(value) | Takes::Perhaps(value) => value,
             Takes::Pairs => "KEY VALUE [KEY VALUE ...]",
         };
         format!("{} {value}", names.join(", ")).trim_end().to_string()
@@ -272,7 +297,8 @@ const SELECTING: &[&str] =
     &["send", "plan", "validate", "validate+send", "count", "fetch", "delete", "truncate", "create"];
 const WITH_FILES: &[&str] = &["send", "plan", "validate", "validate+send", "delete"];
 const RESENDING: &[&str] = &["send", "plan", "validate+send"];
-const FORCED: &[&str] = &["send", "plan", "validate+send", "fetch"];
+const CHOOSING: &[&str] = &["send", "plan", "validate+send", "delete"];
+const FORCED: &[&str] = &["send", "plan", "validate+send", "fetch", "delete"];
 const REPORTING: &[&str] = &["send", "validate", "validate+send", "count", "fetch", "delete", "truncate"];
 const ASKING: &[&str] = &["send", "validate+send", "count", "fetch", "delete", "truncate"];
 const SENDING: &[&str] = &["send", "validate+send"];
@@ -297,43 +323,43 @@ const SANDBOX: &[&str] = &["sandbox"];
 
 #[rustfmt::skip]
 static OPTIONS: &[Opt] = &[
-    opt(Id::Help, &['h'], &["help"], Takes::Nothing, ALL, "Show this help."),
-    opt(Id::Version, &['v'], &["version"], Takes::Nothing, ALL, "Show the version."),
+    opt(Id::Help, &['h'], &["help"], Takes::Nothing, ALL, "Show this help.").in_python(),
+    opt(Id::Version, &['v'], &["version"], Takes::Nothing, ALL, "Show the version.").in_python(),
 
     opt(Id::Config, &['c'], &["config-file", "config"], Takes::One("FILE"), WITH_CONFIG,
-        "The configuration, if it is not given as CONFIG."),
+        "The configuration, if it is not given as CONFIG.").in_python(),
     opt(Id::Params, &['p'], &["params"], Takes::One("JSON"), WITH_CONFIG,
         "What each ${NAME} in the configuration stands for, before the environment is asked: a JSON object, @FILE, \
-         or - for standard input."),
+         or - for standard input.").in_python(),
     opt(Id::Set, &[], &["set"], Takes::Pairs, WITH_CONFIG,
-        "Set keys of the configuration, in either spelling; lists as YAML."),
-    opt(Id::Selector, &['s'], &["selector"], Takes::One("NAMES"), SELECTING,
+        "Set keys of the configuration, in either spelling; lists as YAML.").in_python(),
+    opt(Id::Selector, &['s'], &["selector"], Takes::Perhaps("NAMES"), SELECTING,
         "Only these resources: names with commas between, * at either end; with a namespace (tpdm/candidates, tpdm/*) \
-         also those of others."),
-    opt(Id::Exclude, &['e'], &["exclude"], Takes::One("NAMES"), SELECTING,
-        "Not these resources, even if selected."),
+         also those of others.").in_python(),
+    opt(Id::Exclude, &['e'], &["exclude"], Takes::Perhaps("NAMES"), SELECTING,
+        "Not these resources, even if selected.").in_python(),
     opt(Id::Force, &['f'], &["force"], Takes::Nothing, FORCED,
-        "Send everything, whenever it was sent before; fetch: write over files that differ."),
-    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), RESENDING,
-        "Send again what was last sent before TIME, which is ISO 8601 with or without zone (without: local time), or \
-         a date."),
-    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), RESENDING,
-        "Send again what was last sent after TIME."),
-    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), RESENDING,
-        "Send again what was last answered with one of these HTTP statuses, with commas between."),
+        "Send everything, whenever it was sent before; fetch: write over files that differ; delete: everything.").in_python(),
+    opt(Id::OlderThan, &['o', 't'], &["older-than"], Takes::One("TIME"), CHOOSING,
+        "Send again what was last sent before TIME; delete: only that. TIME is ISO 8601 with or without zone (without: \
+         local time), a date, or as people write it (month first): 1/31/2025 2:00 PM, Jan 31 2025.").in_python(),
+    opt(Id::NewerThan, &['n'], &["newer-than"], Takes::One("TIME"), CHOOSING,
+        "Send again what was last sent after TIME; delete: only that.").in_python(),
+    opt(Id::ResendStatuses, &['r', 'u'], &["resend-status-codes", "retry-status-codes"], Takes::One("CODES"), CHOOSING,
+        "Send again what was last answered with one of these HTTP statuses, with commas between; delete: only that.").in_python(),
     opt(Id::Failed, &[], &["failed"], Takes::Nothing, RESENDING,
         "Send again what was refused last time. This is the default; it overrides `resend_failed: false`."),
     opt(Id::SkipRefused, &[], &["skip-refused"], Takes::Nothing, RESENDING,
         "Leave out what was refused because of the payload itself, as `resend_failed: false` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
-        "Forget the API's cached metadata first."),
+        "Forget the API's cached metadata first.").in_python(),
 
     opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_FILES,
         "Read the files in DIR, not those in data_dir."),
     opt(Id::Rejects, &[], &["rejects"], Takes::One("DIR"), SENDING,
         "Keep refused payloads and their reasons in DIR, not below state_dir."),
     opt(Id::ResultsFile, &[], &["results-file"], Takes::One("FILE"), REPORTING,
-        "Write what happened to FILE, as JSON."),
+        "Write what happened to FILE, as JSON.").in_python(),
     opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, REPORTING,
         "Exit 0, not 3, where only some payloads, or resources, failed or are invalid."),
     opt(Id::Strict, &[], &["strict"], Takes::Nothing, STRICT,
@@ -341,12 +367,17 @@ static OPTIONS: &[Opt] = &[
     opt(Id::Rate, &[], &["rate"], Takes::One("N"), ASKING,
         "Send at most N requests a second, as `connection.rate` does."),
 
-    opt(Id::KeepKeys, &['k'], &["keep-keys"], Takes::One("NAMES"), FETCH,
-        "Keep only these keys of each record: names with commas between, * at either end."),
-    opt(Id::DropKeys, &['d'], &["drop-keys"], Takes::One("NAMES"), FETCH,
-        "Leave out these keys of each record, even if kept."),
+    opt(Id::Compat, &[], &["compat"], Takes::One("python"), WITH_CONFIG,
+        "Where lightbeam differs from the Python lightbeam 0.1.12 on purpose, do as that does."),
+    opt(Id::ExitCodes, &[], &["exit-codes"], Takes::One("CODES"), WITH_CONFIG,
+        "Exit with these codes for outcomes, such as partial=0,skipped=0,nothing=99."),
+
+    opt(Id::KeepKeys, &['k'], &["keep-keys"], Takes::Perhaps("NAMES"), FETCH,
+        "Keep only these keys of each record: names with commas between, * at either end.").in_python(),
+    opt(Id::DropKeys, &['d'], &["drop-keys"], Takes::Perhaps("NAMES"), FETCH,
+        "Leave out these keys of each record, even if kept.").in_python(),
     opt(Id::Query, &['q'], &["query"], Takes::One("JSON"), FETCH,
-        "Only records that match, a JSON object of the resource's parameters; resources that lack one are skipped."),
+        "Only records that match, a JSON object of the resource's parameters; resources that lack one are skipped.").in_python(),
     opt(Id::Output, &[], &["output"], Takes::One("DIR"), FETCH,
         "Write to DIR, not to data_dir."),
     opt(Id::Sendable, &[], &["sendable"], Takes::Nothing, FETCH,
@@ -408,7 +439,7 @@ const fn opt(
     of: &'static [&'static str],
     help: &'static str,
 ) -> Opt {
-    Opt { id, short, long, takes, of, help }
+    Opt { id, short, long, takes, of, help, in_python: false }
 }
 
 #[cfg(test)]

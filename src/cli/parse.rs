@@ -8,30 +8,46 @@ use lexopt::{Arg, Parser};
 
 use super::options::{COMMANDS, CommandInfo, Id, Opt, Takes, command, options};
 use super::values::Raw;
-use super::{Command, Parsed, help};
-use crate::config::{Assignment, Params};
+use super::{Command, Given, Invocation, Note, Parsed, environment, help};
+use crate::config::{Assignment, Level, Params};
 use crate::delete::erasure::Deed;
 use crate::error::{Error, Result};
 use crate::nearest::nearest;
 use crate::selector::Selector;
 
-/// Parses what follows the program's name. `is_file` tells a configuration from a mistyped command.
-pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -> bool) -> Result<Command> {
-    let (given, free) = split(args.into_iter().collect())?;
-    let asks_for = |id| given.iter().any(|g| g.option.id == id);
+/// Parses what follows the program's name, and what the environment adds to it: `variables` are those that
+/// [`environment::variables`] gives. `is_file` tells a configuration from a mistyped command.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    variables: &[(String, OsString)],
+    is_file: impl Fn(&Path) -> bool,
+) -> Result<Invocation> {
+    let (typed, free) = split(args.into_iter().collect())?;
+    let asks_for = |id| typed.iter().any(|g| g.option.id == id);
     let wanted = what(&free, is_file)?;
+    let plain = |command| Ok(Invocation { command, notes: Vec::new() });
     if asks_for(Id::Version) {
-        return Ok(Command::Version(concat!("lightbeam ", env!("CARGO_PKG_VERSION"), "\n").into()));
+        return plain(Command::Version(concat!("lightbeam ", env!("CARGO_PKG_VERSION"), "\n").into()));
     }
     match wanted {
-        What::Help(about) => Ok(Command::Help(about.map_or_else(help::general, help::of))),
+        What::Help(about) => plain(Command::Help(about.map_or_else(help::general, help::of))),
         What::Command { named, .. } if asks_for(Id::Help) => {
-            Ok(Command::Help(named.map_or_else(help::general, help::of)))
+            plain(Command::Help(named.map_or_else(help::general, help::of)))
+        }
+        What::Command { named: None, rest: [] } if !asks_for(Id::Config) => {
+            plain(Command::NothingAsked(help::general()))
         }
         What::Command { named, rest } => {
             let command = named.unwrap_or(&COMMANDS[0]);
-            let mut parsed = interpret(&given, command)?;
             let (operands, rest) = operands(command, rest)?;
+            let mut ids: Vec<Id> = typed.iter().map(|given| given.option.id).collect();
+            if !rest.is_empty() {
+                ids.push(Id::Config);
+            }
+            let (mut given, notes) = environment::given(variables, command, &ids)?;
+            given.extend(typed);
+            let mut parsed = interpret(&given, command)?;
+            parsed.notes.extend(notes);
             parsed.operands = operands;
             match (rest.first().map(Path::new), &mut parsed.run.config.file) {
                 (Some(free), Some(option)) if free != option => {
@@ -41,16 +57,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, is_file: impl Fn(&Path) -
                 (Some(free), file) => *file = Some(free.into()),
                 (None, _) => {}
             }
-            (command.make)(parsed)
+            let notes = std::mem::take(&mut parsed.notes);
+            Ok(Invocation { command: (command.make)(parsed)?, notes })
         }
     }
-}
-
-/// An option as it was given.
-struct Given {
-    option: &'static Opt,
-    spelled: String,
-    values: Vec<OsString>,
 }
 
 /// Options apart from everything else, both in order.
@@ -71,6 +81,7 @@ fn split(args: Vec<OsString>) -> Result<(Vec<Given>, Vec<OsString>)> {
             Takes::One(what) => {
                 vec![value(&mut parser).ok_or_else(|| Error::usage(format!("{spelled}: needs a value, {what}")))?]
             }
+            Takes::Perhaps(_) => value(&mut parser).into_iter().collect(),
             Takes::Pairs => pairs(&mut parser)?,
         };
         given.push(Given { option, spelled, values });
@@ -78,13 +89,26 @@ fn split(args: Vec<OsString>) -> Result<(Vec<Given>, Vec<OsString>)> {
     Ok((given, free))
 }
 
+/// The option of that name. An option of the Python lightbeam's may be shortened as long as only one of those can be
+/// meant; new options cannot, so that one more of them never changes what a script says.
 fn long(name: &str) -> Result<&'static Opt> {
-    options().find(|option| option.long.contains(&name)).ok_or_else(|| {
-        let known = options().flat_map(|option| option.long.iter().copied());
-        let hint =
-            nearest(name, known).map_or("'lightbeam --help' lists them".into(), |n| format!("did you mean --{n}?"));
-        Error::usage(format!("unknown option --{name}; {hint}"))
-    })
+    if let Some(option) = options().find(|option| option.long.contains(&name)) {
+        return Ok(option);
+    }
+    let meant: Vec<_> = options().filter(|option| option.in_python && option.long[0].starts_with(name)).collect();
+    match meant[..] {
+        [option] if !name.is_empty() => Ok(option),
+        [_, _, ..] if !name.is_empty() => {
+            let names: Vec<String> = meant.iter().map(|option| format!("--{}", option.long[0])).collect();
+            Err(Error::usage(format!("--{name} may mean {}; write one of them", names.join(" or "))))
+        }
+        _ => {
+            let known = options().flat_map(|option| option.long.iter().copied());
+            let hint =
+                nearest(name, known).map_or("'lightbeam --help' lists them".into(), |n| format!("did you mean --{n}?"));
+            Err(Error::usage(format!("unknown option --{name}; {hint}")))
+        }
+    }
 }
 
 fn short(letter: char) -> Result<&'static Opt> {
@@ -192,9 +216,12 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
     let (mut include, mut exclude, mut keep, mut drop) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let zone = TimeZone::system();
     for Given { option, spelled, values } in given {
-        if !option.of.contains(&command.name) {
-            let of = option.commands().collect::<Vec<_>>().join(", ");
-            return Err(Error::usage(format!("'{}' does not take {spelled}; commands that do: {of}", command.name)));
+        match effect(option, spelled, values, command)? {
+            Effect::Some => {}
+            Effect::None(why) => {
+                parsed.notes.push(Note::new(Level::Debug, why));
+                continue;
+            }
         }
         let raw = Raw { option: spelled, value: values.first().map_or(OsStr::new(""), |value| value) };
         let path = || Some(PathBuf::from(raw.value));
@@ -210,7 +237,10 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Rejects => {
                 run.config.sets.push(Assignment { key: "rejects_dir".into(), value: raw.text()?.to_string() })
             }
-            Id::Selector => include.push(raw.text()?),
+            Id::Selector => {
+                include.push(raw.text()?);
+                run.selector_is_typed = spelled.starts_with('-');
+            }
             Id::Exclude => exclude.push(raw.text()?),
             Id::Force => run.force = true,
             Id::OlderThan => run.older_than = Some(raw.time(&zone)?),
@@ -226,6 +256,8 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
                 .config
                 .sets
                 .push(Assignment { key: "connection.rate".into(), value: raw.count(1..=u32::MAX.into())?.to_string() }),
+            Id::Compat => run.config.sets.push(Assignment { key: "compat".into(), value: raw.text()?.to_string() }),
+            Id::ExitCodes => run.config.sets.extend(raw.exit_codes()?),
             Id::LogFormat => run.output.log_format = raw.log_format()?,
             Id::NoProgress => run.output.no_progress = true,
             Id::Quiet => run.output.quiet = true,
@@ -262,6 +294,43 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
     Ok(parsed)
 }
 
+/// Whether an option, as it is given, changes anything.
+enum Effect {
+    Some,
+    /// It does not, for this reason.
+    None(String),
+}
+
+/// Callers of the Python lightbeam give its options with every command, and empty ones. Where something is deleted, an
+/// option that is to narrow that is never passed over: more would be deleted than was meant.
+fn effect(option: &Opt, spelled: &str, values: &[OsString], command: &CommandInfo) -> Result<Effect> {
+    let name = command.name;
+    let narrows_deletion = ["delete", "truncate"].contains(&name) && environment::narrows(option.id);
+    let is_of_command = option.of.contains(&name);
+    if !is_of_command && !(option.in_python && command.takes_config) {
+        let of = option.commands().collect::<Vec<_>>().join(", ");
+        return Err(Error::usage(format!("'{name}' does not take {spelled}; commands that do: {of}")));
+    }
+    if !is_of_command && narrows_deletion {
+        let text = format!("'{name}' cannot select by {spelled}, and nothing is deleted: leave {spelled} out");
+        return Err(Error::usage(text));
+    }
+    if !is_of_command {
+        return Ok(Effect::None(format!("{spelled} has no effect on '{name}'")));
+    }
+    let says_nothing = |value: &OsString| value.to_str().is_some_and(|text| text.trim_matches([' ', ',']).is_empty());
+    match option.takes {
+        Takes::One(_) | Takes::Perhaps(_) if option.in_python && values.iter().all(says_nothing) => {
+            if narrows_deletion {
+                let text = format!("{spelled} has no value, and nothing is deleted: give it one, or leave it out");
+                return Err(Error::usage(text));
+            }
+            Ok(Effect::None(format!("{spelled} has no value, so it counts as not given")))
+        }
+        _ => Ok(Effect::Some),
+    }
+}
+
 fn assignments(spelled: &str, pairs: &[OsString]) -> Result<Vec<Assignment>> {
     let text = |value| Raw { option: spelled, value }.text().map(String::from);
     pairs.chunks_exact(2).map(|pair| Ok(Assignment { key: text(&pair[0])?, value: text(&pair[1])? })).collect()
@@ -278,7 +347,8 @@ mod tests {
 
     /// Only `there` is a file.
     fn parse_line(line: &str) -> Result<Command> {
-        parse(line.split_whitespace().map(OsString::from), |path| path == Path::new("there"))
+        let args = line.split_whitespace().map(OsString::from);
+        parse(args, &[], |path| path == Path::new("there")).map(|invocation| invocation.command)
     }
 
     fn command_of(line: &str) -> Command {
@@ -324,10 +394,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_command_or_configuration_send_looks_for_one() {
-        assert_eq!(send(""), Run::default());
+    fn send_looks_for_a_configuration_where_none_is_named() {
         assert_eq!(send("send"), Run::default());
-        assert!(send("-f").force);
+        assert!(send("send -f").force && send("-f send").force);
+    }
+
+    #[test]
+    fn without_a_command_or_a_configuration_nothing_is_done() {
+        for line in ["", "-f", "-s students"] {
+            assert_eq!(command_of(line), Command::NothingAsked(help::general()), "{line}");
+        }
     }
 
     #[test]
@@ -401,8 +477,9 @@ mod tests {
             [&format!("-t {time}"), &format!("--older-than {time}")],
             [&format!("-n {time}"), &format!("--newer-than {time}")],
         ] {
-            assert_eq!(send(alias), send(option), "{alias}");
-            assert_ne!(send(alias), Run::default(), "{alias}");
+            let [alias, option] = [alias, option].map(|option| send(&format!("send {option}")));
+            assert_eq!(alias, option);
+            assert_ne!(alias, Run::default());
         }
         assert_eq!(command_of("-h"), command_of("--help"));
         assert_eq!(command_of("-v"), command_of("--version"));
@@ -410,7 +487,7 @@ mod tests {
 
     #[test]
     fn selectors_given_twice_add_up_and_of_other_values_the_last_holds() {
-        let run = send("-s a -s b -e c -e d -p {} -p - -c x -c y");
+        let run = send("send -s a -s b -e c -e d -p {} -p - -c x -c y");
         assert_eq!(run.selection, Selector::new(Some("a,b"), Some("c,d")));
         assert_eq!((run.config.params, run.config.file), (Some(Params::Stdin), Some("y".into())));
     }
@@ -423,6 +500,95 @@ mod tests {
         let expected = "--set: the last key has no value; name a configuration before --set, or with -c";
         assert_eq!(fault("--set a 1 x.yaml"), expected);
         assert_eq!(fault("--set a 1 x.yaml --force"), expected);
+    }
+
+    /// The options of the Python lightbeam 0.1.12, as its callers give them with every command.
+    const IN_PYTHON: &str = "-c x --selector a --exclude b --params {} --results-file r --resend-status-codes 409,500 \
+                             --wipe --force --older-than 2024-01-01 --newer-than 2024-01-02 -k id -d link -q {} \
+                             --set log_level DEBUG";
+
+    fn invocation(line: &str) -> Invocation {
+        let args = line.split_whitespace().map(OsString::from);
+        parse(args, &[], |_| false).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn every_option_of_the_python_is_accepted_with_every_command() {
+        for command in COMMANDS.iter().filter(|command| command.takes_config) {
+            let name = if command.name == "metadata" { "metadata save f" } else { command.name };
+            if ["delete", "truncate"].contains(&name) {
+                continue;
+            }
+            let notes = invocation(&format!("{name} {IN_PYTHON}")).notes;
+            let without: Vec<_> =
+                options().filter(|option| option.in_python && !option.of.contains(&command.name)).collect();
+            assert_eq!(notes.len(), without.len(), "{name}: {notes:?}");
+            assert!(notes.iter().all(|note| note.level == Level::Debug), "{notes:?}");
+        }
+        assert_eq!(invocation("validate x.yaml --force").notes[0].text, "--force has no effect on 'validate'");
+    }
+
+    #[test]
+    fn what_is_to_narrow_a_deletion_is_never_passed_over() {
+        for line in ["delete -q {}", "truncate -o 2024-01-01", "truncate -n 2024", "truncate -r 409", "truncate -q {}"]
+        {
+            assert!(fault(line).contains("cannot select by") && fault(line).contains("nothing is deleted"), "{line}");
+        }
+        for line in
+            ["delete -s", "truncate -s", "delete -s=", "delete --selector=,", "delete -e --yes", "truncate -s -e x"]
+        {
+            assert!(fault(line).contains("has no value, and nothing is deleted"), "{line}");
+        }
+        assert!(fault("delete --older-than=").contains("--older-than has no value, and nothing is deleted"));
+        for line in ["delete -k id -d link -w -f", "truncate -k id -d link -w -f"] {
+            assert!(invocation(line).notes.iter().all(|note| note.level == Level::Debug), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_rule_selects_what_is_deleted() {
+        let Command::Delete(run, _) = command_of("delete -o 2024-01-01T00:00:00Z -r 201 -f") else { panic!() };
+        assert_eq!((run.older_than, run.resend_statuses, run.force), (Some(1_704_067_200), vec![201], true));
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_not_given() {
+        for line in ["send -s", "send -s -e -f", "send -s= --exclude= -f", "fetch -k -d"] {
+            let plain = if line.ends_with("-f") { "send -f" } else { &line[..5] };
+            assert_eq!(command_of(line), command_of(plain.trim_end()), "{line}");
+        }
+        for option in ["-r", "-o", "-n", "-p", "-c", "--results-file"] {
+            let args = ["send", option, ""].map(OsString::from);
+            let invocation = parse(args, &[], |_| false).unwrap_or_else(|e| panic!("{option}: {e}"));
+            assert_eq!(invocation.command, command_of("send"), "{option}");
+            assert_eq!(invocation.notes[0].text, format!("{option} has no value, so it counts as not given"));
+        }
+    }
+
+    #[test]
+    fn options_of_the_python_may_be_shortened_and_no_others() {
+        assert_eq!(command_of("send --sel a --resu r --resend 409"), command_of("send -s a --results-file r -r 409"));
+        assert_eq!(fault("send --se a"), "--se may mean --set or --selector; write one of them");
+        assert_eq!(fault("send --res a"), "--res may mean --resend-status-codes or --results-file; write one of them");
+        assert!(fault("send --partial").starts_with("unknown option --partial; did you mean --partial-ok?"));
+        assert!(fault("delete --ye").starts_with("unknown option --ye"));
+    }
+
+    #[test]
+    fn a_variable_counts_where_nothing_was_typed() {
+        let with = |line: &str, name: &str, value: &str| {
+            let args = line.split_whitespace().map(OsString::from);
+            match parse(args, &[(name.to_string(), value.into())], |_| false).map(|i| i.command) {
+                Ok(Command::Send(run)) => run,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(with("send", "LIGHTBEAM_PARTIAL_OK", "1").partial_ok);
+        assert_eq!(with("send", "LIGHTBEAM_SELECTOR", "a").selection, Selector::new(Some("a"), None));
+        assert_eq!(with("send -s b", "LIGHTBEAM_SELECTOR", "a").selection, Selector::new(Some("b"), None));
+        assert_eq!(with("send", "LIGHTBEAM_CONFIG_FILE", "a.yaml").config.file, Some("a.yaml".into()));
+        assert_eq!(with("send b.yaml", "LIGHTBEAM_CONFIG_FILE", "a.yaml").config.file, Some("b.yaml".into()));
+        assert_eq!(with("send", "LIGHTBEAM_SINCE", "7"), Run::default());
     }
 
     #[test]
@@ -443,17 +609,18 @@ mod tests {
 
     #[test]
     fn a_missing_or_superfluous_value_is_told() {
-        assert_eq!(fault("-s"), "-s: needs a value, NAMES");
-        assert_eq!(fault("--selector --force"), "--selector: needs a value, NAMES");
+        assert_eq!(fault("--results-file --force"), "--results-file: needs a value, FILE");
         assert_eq!(fault("-o -f"), "-o: needs a value, TIME");
         assert!(fault("--force=yes").contains("--force"));
     }
 
     #[test]
     fn a_wrong_value_names_the_option_as_it_was_spelled() {
-        assert!(fault("-t soon").starts_with("-t: found 'soon', expected a time"));
-        assert!(fault("--retry-status-codes x").starts_with("--retry-status-codes: found 'x', expected HTTP statuses"));
-        assert_eq!(fault("--log-format xml"), "--log-format: found 'xml', expected text or json");
+        assert!(fault("send -t soon").starts_with("-t: found 'soon', expected a time"));
+        assert!(
+            fault("send --retry-status-codes x").starts_with("--retry-status-codes: found 'x', expected HTTP statuses")
+        );
+        assert_eq!(fault("send --log-format xml"), "--log-format: found 'xml', expected text or json");
     }
 
     #[test]
@@ -479,7 +646,7 @@ mod tests {
 
     #[test]
     fn no_debug_output_or_error_shows_a_secret() {
-        let shown = format!("{:?}", command_of(r#"-p {"A":"hidden"} --set edfi_api.client_secret hidden"#));
+        let shown = format!("{:?}", command_of(r#"send -p {"A":"hidden"} --set edfi_api.client_secret hidden"#));
         assert!(!shown.contains("hidden"), "{shown}");
         assert!(!fault("--set a edfi_api.client_secret hidden").contains("hidden"));
     }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{LogFormat, Shape};
+use super::{LogFormat, Shape, when};
+use crate::config::Assignment;
 use crate::error::{Error, Result};
 
 /// A value as it was given, with the option as it was spelled.
@@ -59,18 +60,29 @@ impl<'a> Raw<'a> {
         pairs.ok_or_else(|| self.wrong(expected))
     }
 
-    /// A point in time as seconds since 1970: ISO 8601 with a zone's offset, or without (then in `zone`), or a date
-    /// (then its first moment in `zone`).
+    /// A point in time as seconds since 1970: ISO 8601 with a zone's offset, or without (then in `zone`), a date
+    /// (then its first moment in `zone`), or either as people write it ([`when`]).
     pub fn time(self, zone: &TimeZone) -> Result<u64> {
         let text = self.text()?.trim();
         let local = || {
             let time: DateTime = text.parse().ok()?;
             zone.to_timestamp(time).ok()
         };
-        let time = text.parse::<Timestamp>().ok().or_else(local);
+        let this_year = || Timestamp::now().to_zoned(zone.clone()).year();
+        let time = text.parse::<Timestamp>().ok().or_else(local).or_else(|| when::read(text, zone, this_year()));
         time.and_then(|time| u64::try_from(time.as_second()).ok()).ok_or_else(|| {
-            self.wrong("a time since 1970 such as 2025-01-31T14:00:00Z, 2025-01-31T14:00:00 (local) or 2025-01-31")
+            self.wrong("a time since 1970 such as 2025-01-31T14:00:00Z, 2025-01-31T14:00:00 (local), 2025-01-31, 1/31/2025 2:00 PM or Jan 31 2025")
         })
+    }
+
+    /// Exit codes for outcomes, as the keys of the configuration below `exit_codes`, which judges names and numbers.
+    pub fn exit_codes(self) -> Result<Vec<Assignment>> {
+        let assignment = |pair: &str| {
+            let (name, code) = pair.split_once('=')?;
+            Some(Assignment { key: format!("exit_codes.{}", name.trim()), value: code.trim().to_string() })
+        };
+        let all: Option<Vec<Assignment>> = self.text()?.split(',').map(assignment).collect();
+        all.ok_or_else(|| self.wrong("outcomes with their codes, such as partial=0,skipped=0,nothing=99"))
     }
 
     /// How lines of the log are written.

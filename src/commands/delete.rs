@@ -1,14 +1,15 @@
 //! `lightbeam delete`: the records of the payloads in `data_dir`, those first that refer to others.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Zoned;
 
-use super::prepare::prepare_to_delete;
+use super::prepare::{Prepared, prepare_to_delete};
 use crate::cli::{DeleteArgs, Run};
 use crate::config::{Config, Level};
 use crate::confirm::Consent;
 use crate::delete::account::{Account, Fate};
+use crate::delete::choice::Choice;
 use crate::delete::erasure::{Deed, Erasure};
 use crate::delete::find::Finder;
 use crate::delete::memory::Memory;
@@ -22,12 +23,15 @@ use crate::model::Natural;
 use crate::observer::{Observer, Progress, Work};
 use crate::plan::Job;
 use crate::pool;
-use crate::state::History;
+use crate::state::resend::Resend;
+use crate::state::{self, History};
 
-/// Deletes the records of the selected resources' payloads. An `Err` tells of a run that could not begin or was not confirmed.
+/// Deletes the records of the selected resources' payloads; where there are rules, they select among those that were
+/// sent before. An `Err` tells of a run that could not begin or was not confirmed.
 pub fn run(
     config: &Config,
     run: &Run,
+    rules: Option<&Resend>,
     args: &DeleteArgs,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
@@ -46,6 +50,7 @@ pub fn run(
         Deed::Delete => Some(History::open(Box::new(System), &config.state_dir, &target, &mut warn)?),
         Deed::DryRun => None,
     };
+    let choice = choice(rules, config, &prepared, &target)?;
     let finder = |job: &Job| {
         let definition = prepared.model.as_ref().and_then(|model| model.get(&job.turn.resource));
         let definition = definition.ok_or("the API's OpenAPI documents do not describe the resource")?;
@@ -62,7 +67,7 @@ pub fn run(
     let progress = Progress { work: Work::Search, tiers: plan.tiers.len(), ..Progress::default() };
     let accounts = vec![Account::default(); deletion.routes.len()];
     let mut desk = Desk { accounts, progress, told_to_stop: false, observer };
-    let findings = search(&deletion, plan, &finders, &prepared.natural, &mut desk)?;
+    let findings = search(&deletion, plan, &choice, &finders, &prepared.natural, &mut desk)?;
     desk.observer.finished();
     if let (Some(history), false) = (history, deletion.stopped()) {
         let there: u64 = desk.accounts.iter().map(|account| account.there).sum();
@@ -80,6 +85,18 @@ pub fn run(
         desk.leave(&deletion);
     }
     Ok(Erasure::of("delete", args.deed, &started, &deletion, &desk))
+}
+
+/// Which payloads take part.
+fn choice(rules: Option<&Resend>, config: &Config, prepared: &Prepared, target: &str) -> Result<Choice> {
+    let Some(rules) = rules else { return Ok(Choice::All) };
+    let mut known = Vec::new();
+    for (job, natural) in prepared.plan.jobs().zip(&prepared.natural) {
+        let definition = natural.as_ref().map_or(0, Natural::fingerprint);
+        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource, definition)?;
+        known.push(Arc::new(table));
+    }
+    Ok(Choice::Asked { rules: rules.clone(), known })
 }
 
 /// Deletes what was found, the last tier first.

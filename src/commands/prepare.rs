@@ -237,12 +237,20 @@ fn reach(config: &Config, interrupt: &Interrupt, observer: &mut dyn Observer) ->
     Ok(api)
 }
 
-/// An error if part of the selector matches nothing, or may mean several resources and must not. Elsewhere it is said what such a part means.
+/// A warning if part of the selector matches nothing: the rest is meant all the same. An error if nothing remains, or
+/// where something is to be deleted, because a mistyped name would then delete more than was meant, or other things.
+/// The same if a name may mean several resources and must not. Elsewhere it is said what such a part means.
 fn check(selector: &Selector, catalog: &Catalog, names: Names, observer: &mut dyn Observer) -> Result<()> {
     let known = catalog.all().map(|(turn, bare)| (&turn.resource, bare));
-    if let Some(pattern) = selector.unknown(known).first() {
-        let hint = catalog.hint(pattern);
-        return Err(Error::usage(format!("the selector {pattern} matches no resource{hint}")));
+    let unknown = selector.unknown(known);
+    let nothing_remains = catalog.selected(selector).is_empty();
+    for pattern in &unknown {
+        let text = format!("the selector {pattern} matches no resource{}", catalog.hint(pattern));
+        match names {
+            Names::AsConfigured if !nothing_remains => observer.warn(&text),
+            Names::AsConfigured => return Err(Error::usage(text)),
+            Names::Unmistakable => return Err(Error::usage(format!("{text}, and nothing is deleted"))),
+        }
     }
     for (name, resources) in catalog.ambiguous() {
         let ways = ways(resources);

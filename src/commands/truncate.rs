@@ -10,6 +10,7 @@ use super::prepare::{Chosen, choose_to_delete};
 use crate::api::openapi::Collection;
 use crate::api::{paging, transport, urls};
 use crate::cli::{DeleteArgs, Run};
+use crate::config::codes::Compat;
 use crate::config::{Config, Level};
 use crate::confirm::{Consent, wanted};
 use crate::delete::account::{Account, Fate};
@@ -46,7 +47,9 @@ pub fn run(
     let consent = match args.deed {
         Deed::Delete => {
             let is_loopback = transport::is_loopback(&urls::parse("the API's data URL", &target)?);
-            Consent::to_truncate(args.yes, config.force_delete, run.selection.names_something(), is_loopback)?
+            let selected = run.selection.names_something();
+            let by_configuration = config.compat_in_file == Compat::Python && run.selector_is_typed;
+            Consent::to_truncate(args.yes, config.force_delete, selected, by_configuration, is_loopback)?
         }
         Deed::DryRun => Consent::Given,
     };

@@ -1,6 +1,7 @@
 //! Every key of the configuration, in one table that feeds the reading of files, `--set`, the warnings about unknown
 //! keys and the reference in README.
 
+use super::codes::Compat;
 use super::kinds::{Kind, MANY};
 use crate::nearest::nearest;
 
@@ -75,6 +76,10 @@ pub static KEYS: &[Key] = &[
     key("validate.references.remote", None, Kind::Switch, Some("true"), "whether references are also looked up in the API"),
     key("validate.references.max_failures", None, Kind::Count(1, MANY), None, "after how many references to nothing validate stops; unset: it does not"),
     key("force_delete", None, Kind::Switch, Some("false"), "delete without asking; truncate: with --yes"),
+    key("compat", None, Kind::Choice(&[Compat::PYTHON]), None, "`python`: do as the Python lightbeam where this differs on purpose"),
+    key("exit_codes.partial", None, Kind::Count(0, 255), None, "the exit code where some payloads were refused; unset: 3"),
+    key("exit_codes.skipped", None, Kind::Count(0, 255), None, "the exit code where everything was skipped; unset: 99"),
+    key("exit_codes.nothing", None, Kind::Count(0, 255), None, "the exit code where there is nothing to read; unset: 2"),
     key("log_level", Some(VERBOSE), Kind::Level, Some("INFO"), "the least severe level that is logged; `verbose: true` is DEBUG"),
     key("show_stacktrace", None, Kind::Switch, Some("false"), "print the whole chain of causes of an error"),
 ];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::codes::{self, Compat};
 use super::settings::Settings;
 use super::{Api, Assignment, ClientCert, ClientSecret, Config, Connection, Secret, paths, validate, yaml};
 use crate::error::{Error, Result};
@@ -29,10 +30,11 @@ pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<Stri
     let look_up = |name: &str| given.params.get(name).cloned().or_else(|| (given.env)(name));
     let mut settings = Settings::new(file, &look_up);
     let warnings = settings.read_file(root)?;
+    let compat_in_file = codes::compat(&settings);
     for assignment in given.sets {
         settings.assign(assignment)?;
     }
-    match config(file, &settings, given) {
+    match config(file, &settings, compat_in_file, given) {
         Ok(config) => Ok((config, warnings.into_iter().chain(long_timeouts(&settings)).collect())),
         // What is missing may stand there under a mistyped name.
         Err(e) if !warnings.is_empty() => Err(Error::usage(format!("{e}; {}", warnings.join("; ")))),
@@ -40,7 +42,7 @@ pub fn parse(file: &Path, text: &str, given: &Given) -> Result<(Config, Vec<Stri
     }
 }
 
-fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
+fn config(file: &Path, settings: &Settings, compat_in_file: Compat, given: &Given) -> Result<Config> {
     Ok(Config {
         file: file.into(),
         state_dir: path(settings, "state_dir", given)?,
@@ -56,6 +58,9 @@ fn config(file: &Path, settings: &Settings, given: &Given) -> Result<Config> {
         page_size: settings.get("fetch.page_size"),
         validate: validate::read(settings)?,
         force_delete: settings.need("force_delete")?,
+        compat: codes::compat(settings),
+        compat_in_file,
+        exit_codes: codes::exit_codes(settings),
         log_level: settings.need("log_level")?,
         show_stacktrace: settings.need("show_stacktrace")?,
     })

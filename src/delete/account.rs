@@ -7,7 +7,8 @@ use crate::outcome::{Counts, Place, Places, Reason};
 /// What is known of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// What became of the lines of its files before any was looked up: read, blank, duplicates. Of a truncate, none.
+    /// What became of the lines of its files before any was looked up: read, blank, duplicates, skipped because they
+    /// are not selected. Of a truncate, none.
     pub lines: Counts,
     /// Why its records cannot be counted or read, if so: a truncate leaves such a resource as it is.
     pub unread: Option<Reason>,
@@ -90,7 +91,7 @@ impl Account {
 
     /// Accounts for what was not tried because the run stopped.
     pub fn leave(&mut self) {
-        let accounted = self.lines.duplicates + self.done() + self.refused + self.unsent;
+        let accounted = self.lines.duplicates + self.lines.skipped + self.done() + self.refused + self.unsent;
         self.unsent += self.processed().saturating_sub(accounted);
     }
 

@@ -111,6 +111,11 @@ impl Erasure {
             let records = text::counted(total.unsent, "record");
             text.push_str(&format!("{records} not tried or without a final answer; a next run tries them again.\n"));
         }
+        if total.lines.skipped > 0 {
+            let payloads = text::counted(total.lines.skipped, "payload");
+            let told = format!("{payloads} sent before and not selected; the records stay. --force selects all.");
+            text.push_str(&text::wrapped(&told, 0, COLUMNS));
+        }
         let at = self.target.as_ref().map_or(String::new(), |target| format!(" at {target}"));
         let seconds = seconds(&self.started, &self.completed);
         text + &match self.deed {
@@ -121,10 +126,11 @@ impl Erasure {
 
     fn counts(&self) -> String {
         let total = self.total();
-        let columns: [Column; 8] = [
+        let columns: [Column; 9] = [
             ("read", |a| a.lines.read, false),
             ("blank", |a| a.lines.blank, false),
             ("duplicates", |a| a.lines.duplicates, false),
+            ("skipped", |a| a.lines.skipped, false),
             ("there", |a| a.there, total.there != total.deleted),
             ("deleted", |a| a.deleted, false),
             ("gone", |a| a.gone, false),
@@ -186,7 +192,7 @@ fn counts_json(account: &Account) -> Map<String, Value> {
     let failed = account.refused + account.unsent;
     let all = [
         ("records_processed", account.processed()),
-        ("records_skipped", account.lines.duplicates),
+        ("records_skipped", account.lines.duplicates + account.lines.skipped),
         ("records_failed", failed),
         ("records_there", account.there),
         ("records_deleted", account.deleted),

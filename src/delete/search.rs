@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::account::Fate;
+use super::choice::Choice;
 use super::find::Finder;
 use super::{Deletion, Desk, Doomed, bug};
 use crate::api::send::Settled;
@@ -37,10 +38,11 @@ enum News {
     Ended(Outcome, StrictKey, Fate),
 }
 
-/// Looks up each payload of the plan once. `finders` are those of its jobs; a payload of a job of which the natural key is not known is refused.
+/// Looks up each payload of the plan that `choice` wants, once. `finders` are those of its jobs; a payload of a job of which the natural key is not known is refused.
 pub fn search(
     deletion: &Deletion,
     plan: &Plan,
+    choice: &Choice,
     finders: &[Result<Finder, String>],
     naturals: &[Option<Natural>],
     desk: &mut Desk,
@@ -52,8 +54,13 @@ pub fn search(
         let known = tier.jobs.iter().map(|_| Known::new(Arc::default(), None)).collect();
         let knowledge = Knowledge::new(tier.first, known);
         let look = |(number, piece)| {
-            let (sifted, due) = sift(number, piece, &knowledge, &Resend::default());
-            (Some(News::Sifted(sifted)), due.into_iter().flatten())
+            let (mut sifted, due) = sift(number, piece, &knowledge, &Resend::default());
+            let (wanted, others): (Vec<_>, Vec<_>) = due
+                .into_iter()
+                .flatten()
+                .partition(|payload: &Payload| choice.wants(payload.resource, &payload.digest));
+            sifted.counts.skipped += others.len() as u64;
+            (Some(News::Sifted(sifted)), wanted.into_iter())
         };
         let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, naturals, &payload));
         let mut there = Vec::new();
@@ -63,7 +70,8 @@ pub fn search(
                     News::Sifted(sifted) => {
                         let resource = &deletion.routes[sifted.resource].resource;
                         desk.progress.resource = resource.label().into();
-                        desk.progress.total += sifted.counts.payloads() - sifted.counts.duplicates;
+                        desk.progress.total +=
+                            sifted.counts.payloads() - sifted.counts.duplicates - sifted.counts.skipped;
                         desk.accounts[sifted.resource].lines.add(&sifted.counts);
                         sifted.flaws.into_iter().for_each(|flaw| enter_flaw(flaw, desk));
                     }

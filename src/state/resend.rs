@@ -32,16 +32,20 @@ pub enum Due {
 }
 
 impl Resend {
+    /// Whether one of the rules asks for a payload that was answered before.
+    pub fn asks_for(&self, entry: &Entry) -> bool {
+        let at = u64::from(entry.at);
+        self.force
+            || self.older_than.is_some_and(|time| at < time)
+            || self.newer_than.is_some_and(|time| at > time)
+            || self.statuses.contains(&entry.status)
+    }
+
     /// Decides for one payload, from what is known of it. `doubtful`: it is not known which payload of its record the API holds.
     pub fn due(&self, known: Option<&Entry>, doubtful: bool) -> Due {
         let Some(entry) = known else { return Due::Yes };
-        let at = u64::from(entry.at);
-        let again = self.force
-            || self.older_than.is_some_and(|time| at < time)
-            || self.newer_than.is_some_and(|time| at > time)
-            || self.statuses.contains(&entry.status);
         match entry.standing {
-            _ if again => Due::Yes,
+            _ if self.asks_for(entry) => Due::Yes,
             Standing::Accepted if doubtful => Due::InDoubt,
             Standing::Accepted | Standing::Settled => Due::Accepted,
             Standing::Refused(RefusalKind::Payload) if self.skip_refused => Due::Refused,

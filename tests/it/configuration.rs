@@ -139,8 +139,18 @@ fn set_takes_either_spelling_and_wins_over_the_file() {
     for file in [flat("http://127.0.0.1:1", ""), "edfi_api: {client_id: a, client_secret: b}\n".to_owned()] {
         stage.folder.write("lightbeam.yaml", file);
         for key in ["edfi_api_base_url", "edfi_api.base_url"] {
-            let args =
-                ["-f", "--set", key, &stage.sandbox.url(), "data_dir", "more", "--set", "retry_statuses", "[500, 501]"];
+            let args = [
+                "send",
+                "-f",
+                "--set",
+                key,
+                &stage.sandbox.url(),
+                "data_dir",
+                "more",
+                "--set",
+                "retry_statuses",
+                "[500, 501]",
+            ];
             stage.run(&args).expect(0);
         }
     }

@@ -3,6 +3,7 @@
 mod agreement;
 mod airflow;
 mod answers;
+mod callers;
 mod chance;
 mod checker;
 mod command_line;

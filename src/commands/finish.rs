@@ -1,0 +1,81 @@
+//! How every command ends: what it has to say goes to people, to machines and into the results file, in one place.
+
+use std::cell::LazyCell;
+use std::io::Write;
+
+use serde_json::Value;
+
+use crate::cli::{LogFormat, Output, Run};
+use crate::config::Config;
+use crate::config::codes::Compat;
+use crate::disk::{self, Readers};
+use crate::error::{Context, Result};
+use crate::exit::Exit;
+use crate::results::python;
+use crate::terminal::Terminal;
+use crate::text;
+
+/// What people read stays within a terminal of so many columns.
+const COLUMNS: usize = 80;
+
+/// What a command has to say when it has ended. Results can name every line of a load, so they are made only where
+/// somebody wants them.
+pub struct Ended<'a> {
+    /// How.
+    pub exit: Exit,
+    /// For people.
+    pub text: &'a dyn Fn() -> String,
+    /// For machines.
+    pub results: &'a dyn Fn() -> Value,
+    /// What the results file holds.
+    pub file: File<'a>,
+}
+
+/// What the results file holds.
+pub enum File<'a> {
+    /// The results; under `compat: python` the Python lightbeam's keys of them.
+    Results,
+    /// The results, also under `compat: python`: the Python lightbeam writes no file there.
+    OwnResults,
+    /// This text.
+    Text(&'a dyn Fn() -> String),
+}
+
+/// Says how a command ended, and returns that.
+pub fn finish(ended: &Ended, run: &Run, config: &Config, terminal: &Terminal) -> Result<Exit> {
+    let results = LazyCell::new(|| {
+        let mut results = (ended.results)();
+        results["warnings"] = terminal.warnings().into();
+        results
+    });
+    match run.output {
+        Output { log_format: LogFormat::Json, .. } => say(&format!("{}\n", *results)),
+        Output { quiet: true, .. } => Exit::Ok,
+        _ => {
+            let warning = |text: &String| text::wrapped(&format!("Warning: {text}"), 0, COLUMNS);
+            let warnings: String = terminal.warnings().iter().map(warning).collect();
+            say(&((ended.text)() + &warnings))
+        }
+    };
+    if let Some(path) = &run.results_file {
+        let bytes = match (&ended.file, config.compat) {
+            (File::Text(text), _) => text().into_bytes(),
+            (File::Results, Compat::Python) => bytes(&python::of(results.clone())),
+            (File::Results | File::OwnResults, _) => bytes(&results),
+        };
+        disk::replace(path, &bytes, Readers::AsUsual)
+            .or_stop(Exit::Unwritten, || format!("cannot write the results to {}", path.display()))?;
+    }
+    Ok(ended.exit)
+}
+
+fn bytes(results: &Value) -> Vec<u8> {
+    // A value that was just made has no way to fail.
+    serde_json::to_vec_pretty(results).unwrap_or_default()
+}
+
+/// Prints to standard output; whoever closed it does not want to read on.
+pub fn say(text: &str) -> Exit {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Exit::Ok
+}
