@@ -25,6 +25,9 @@ connection:
   verify_ssl: false
 ";
 
+/// Leaves out the descriptors, of which the Python fetches every page anew in each run with `--wipe`.
+const QUICK: &str = "validate:\n  methods: [schema, uniqueness]\n";
+
 /// A student without the birth date that is required.
 const WRONG: &str = r#"{"studentUniqueId":"9","firstName":"Ada","lastSurname":"Wrong"}"#;
 
@@ -41,7 +44,7 @@ struct Twins {
 
 impl Twins {
     fn new() -> Twins {
-        Twins::with(CONFIG)
+        Twins::with(&format!("{CONFIG}{QUICK}"))
     }
 
     fn with(config: &str) -> Twins {
@@ -103,7 +106,8 @@ fn run(mut command: Command, stage: &Stage, input: &str) -> Ended {
     ended(child.wait_with_output().unwrap())
 }
 
-/// The results file, if there is one, without what differs between any two runs, and removes it.
+/// The results file, if there is one, without what differs between any two runs, and removes it. The sentences of `validate` are the
+/// Python's library's, so that only where they point to is compared.
 fn results(stage: &Stage) -> Value {
     let file = stage.folder.0.join("results.json");
     let Ok(text) = fs::read_to_string(&file) else { return Value::Null };
@@ -113,7 +117,14 @@ fn results(stage: &Stage) -> Value {
     for key in ["started_at", "completed_at", "runtime_sec"] {
         results.as_object_mut().unwrap().remove(key).unwrap_or_else(|| panic!("no {key} in {text}"));
     }
+    let validated = results["command"] == "validate";
     for (_, resource) in results["resources"].as_object_mut().unwrap() {
+        for failure in resource.get_mut("failures").and_then(Value::as_array_mut).into_iter().flatten() {
+            assert!(failure["message"].is_string(), "{failure}");
+            if validated {
+                failure["message"] = Value::Null;
+            }
+        }
         // In the order of the answers, which come as they like.
         for key in ["failures", "successes"] {
             if let Some(list) = resource.get_mut(key).and_then(Value::as_array_mut) {
@@ -212,7 +223,7 @@ fn peer_and_binary_read_the_callers_configurations() {
     let unset = CONFIG.replace("  mode:", "  year: ${API_YEAR_OF_NOBODY}\n  mode:");
     let overrides = format!("{CONFIG}namespace: ed-fi\nnamespace_overrides:\n  tpdm: [candidates]\n");
     for config in [twice, unset, overrides] {
-        let twins = Twins::with(&config);
+        let twins = Twins::with(&format!("{config}{QUICK}"));
         twins.data("students.jsonl", &students(3));
         for code in [0, 99] {
             let params = r#"{"EDFI_API_CLIENT_ID": "another"}"#;
@@ -254,6 +265,8 @@ fn peer_and_binary_fetch_over_their_own_files() {
     }
     twins.run(&["fetch", "-s", "students", "-q", r#"{"studentUniqueId": "2"}"#], 0);
     twins.run(&["count", "-s", "students,schools"], 0);
+    twins.run(&["count", "-s", "students,schools", "--results-file", "results.json"], 0);
+    twins.run(&["count", "-s", "students,schools", "--set", "count.separator", "\\,"], 0);
 }
 
 #[test]
