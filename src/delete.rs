@@ -262,5 +262,5 @@ impl Deletion<'_> {
 }
 
 fn bug(_: pool::Panicked) -> Error {
-    Error::api("a worker came upon a bug in lightbeam; what was deleted until then is known")
+    Error::bug("a worker came upon a bug in lightbeam; what was deleted until then is known")
 }

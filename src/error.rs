@@ -35,6 +35,11 @@ impl Error {
         Error::new(Exit::GivenUp, message)
     }
 
+    /// A bug of lightbeam's (exit 70).
+    pub fn bug(message: impl Into<String>) -> Error {
+        Error::new(Exit::Bug, message)
+    }
+
     /// The same error with what brought it about.
     pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         self.cause = Some(cause.into());

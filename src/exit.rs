@@ -19,6 +19,8 @@ pub enum Exit {
     GivenUp,
     /// Another run holds this target's state.
     Locked,
+    /// lightbeam itself failed. What the API accepted until then is kept.
+    Bug,
     /// What was to be written at the end, such as the results file, could not be.
     Unwritten,
     /// Every payload was skipped, having been accepted before.
@@ -31,7 +33,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 12] = [
         Exit::Ok,
         Exit::AllFailed,
         Exit::Usage,
@@ -39,6 +41,7 @@ impl Exit {
         Exit::SomeFailed,
         Exit::GivenUp,
         Exit::Locked,
+        Exit::Bug,
         Exit::Unwritten,
         Exit::AllSkipped,
         Exit::Interrupted,
@@ -63,7 +66,7 @@ impl Exit {
     fn code_in_python(self) -> u8 {
         match self {
             Exit::Ok | Exit::SomeFailed => 0,
-            Exit::AllFailed | Exit::Usage | Exit::GivenUp | Exit::Locked | Exit::Unwritten => 1,
+            Exit::AllFailed | Exit::Usage | Exit::GivenUp | Exit::Locked | Exit::Bug | Exit::Unwritten => 1,
             Exit::Nothing => 255,
             Exit::AllSkipped | Exit::Interrupted | Exit::Terminated => self.code(),
         }
@@ -78,6 +81,7 @@ impl Exit {
             Exit::SomeFailed => 3,
             Exit::GivenUp => 4,
             Exit::Locked => 5,
+            Exit::Bug => 70,
             Exit::Unwritten => 74,
             Exit::AllSkipped => 99,
             Exit::Interrupted => 130,
@@ -95,10 +99,46 @@ impl Exit {
             Exit::SomeFailed => "some failed, or known refusals were skipped",
             Exit::GivenUp => "API unreachable, login refused, or payloads unsent",
             Exit::Locked => "another run is working on this target",
+            Exit::Bug => "a bug in lightbeam; please report it",
             Exit::Unwritten => "the results could not be written at the end",
             Exit::AllSkipped => "everything skipped as accepted before",
             Exit::Interrupted => "interrupted (ctrl-c)",
             Exit::Terminated => "terminated (SIGTERM)",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_the_code_of_the_python_where_that_is_asked_for() {
+        let codes = Exit::ALL.map(|exit| exit.code_in(Compat::Python, &ExitCodes::default()));
+        let python: [(Exit, u8); 12] = [
+            (Exit::Ok, 0),
+            (Exit::AllFailed, 1),
+            (Exit::Usage, 1),
+            (Exit::Nothing, 255),
+            (Exit::SomeFailed, 0),
+            (Exit::GivenUp, 1),
+            (Exit::Locked, 1),
+            (Exit::Bug, 1),
+            (Exit::Unwritten, 1),
+            (Exit::AllSkipped, 99),
+            (Exit::Interrupted, 130),
+            (Exit::Terminated, 143),
+        ];
+        assert_eq!(Exit::ALL.into_iter().zip(codes).collect::<Vec<_>>(), python);
+    }
+
+    #[test]
+    fn a_chosen_code_counts_more_and_unsent_is_never_chosen() {
+        let chosen = ExitCodes { partial: Some(0), skipped: Some(0), nothing: Some(99) };
+        let code = |exit: Exit| (exit.code_in(Compat::None, &chosen), exit.code_in(Compat::Python, &chosen));
+        assert_eq!(code(Exit::SomeFailed), (0, 0));
+        assert_eq!(code(Exit::AllSkipped), (0, 0));
+        assert_eq!(code(Exit::Nothing), (99, 99));
+        assert_eq!(code(Exit::GivenUp), (4, 1));
     }
 }

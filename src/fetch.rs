@@ -128,7 +128,7 @@ impl Fetch<'_> {
             progress.total = progress.total.max(progress.settled);
             observer.progress(&progress);
         })
-        .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
+        .map_err(|_| Error::bug("a worker came upon a bug in lightbeam"))?;
         observer.finished();
         Ok(ledgers.into_iter().map(|ledger| ledger.harvest).collect())
     }

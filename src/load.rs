@@ -283,5 +283,5 @@ impl Load<'_> {
 }
 
 fn bug(_: pool::Panicked) -> Error {
-    Error::api("a worker came upon a bug in lightbeam; what the API accepted until then is kept")
+    Error::bug("a worker came upon a bug in lightbeam; what the API accepted until then is kept")
 }

@@ -119,7 +119,7 @@ impl<'a> Validation<'a> {
             observer.progress(&desk.progress);
         };
         pool::run(self.pool, pieces.enumerate(), inspect, send, learn)
-            .map_err(|_| Error::api("a worker came upon a bug in lightbeam; nothing was validated"))
+            .map_err(|_| Error::bug("a worker came upon a bug in lightbeam; nothing was validated"))
     }
 
     /// Adds what was seen in a piece, and what is to be told of it in view of those before.

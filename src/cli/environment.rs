@@ -77,7 +77,7 @@ pub(super) fn narrows(id: Id) -> bool {
 fn pairs(name: &str, value: &OsStr) -> Result<Vec<OsString>> {
     let text = value.to_str().ok_or_else(|| Error::usage(format!("{name}: expected text in UTF-8")))?;
     let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(Error::usage(format!("{name}: the last key has no value; expected KEY VALUE [KEY VALUE ...]")));
     }
     if words.chunks_exact(2).any(|pair| pair[0] == "force_delete") {

@@ -32,7 +32,7 @@ pub fn general() -> String {
             some => format!("\n{}", wrapped(0, &format!("Options of {}:", some.join(", ")))),
         };
         let (group, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|option| option.of == of);
-        help.extend(group.iter().map(|option| entry(&option.label(), option.help)));
+        help.extend(group.iter().map(|option| option_entry(option)));
         rest = others;
     }
     help + &environment() + &exit_codes()
@@ -50,19 +50,16 @@ pub fn of(command: &CommandInfo) -> String {
     }
     help += "\nOptions:\n";
     let own = options().filter(|option| option.of.contains(&command.name));
-    help.extend(own.map(|option| entry(&option.label(), option.help)));
+    help.extend(own.map(option_entry));
     help += &environment();
     if command.takes_config { help + &exit_codes() } else { help }
 }
 
-/// How the environment gives options. The name of a variable is that of its option, so no list is needed.
+/// How the environment gives options.
 fn environment() -> String {
-    let without: Vec<_> = options().filter(|option| option.variable().is_none()).map(Opt::label).collect();
     let text = format!(
-        "Each option can be given as a variable too: {PREFIX} and its long name in capitals, such as {PREFIX}PARTIAL_OK=1 \
-         for --partial-ok or {PREFIX}LOG_FORMAT=json; 0 switches off. The command line counts more than a variable, and a \
-         variable more than the configuration. Not so {}.",
-        without.join("; ")
+        "The variable behind an option gives it too: {PREFIX}PARTIAL_OK=1, {PREFIX}LOG_FORMAT=json; 0 switches off. The \
+         command line counts more than a variable, and a variable more than the configuration."
     );
     format!("\nEnvironment:\n{}", wrapped(2, &text))
 }
@@ -81,6 +78,12 @@ fn where_config() -> String {
 fn exit_codes() -> String {
     let codes = Exit::ALL.iter().map(|exit| format!("  {:>3}  {}\n", exit.code(), exit.meaning()));
     format!("\nExit codes:\n{}", codes.collect::<String>())
+}
+
+/// What an option does, with its variable.
+fn option_entry(option: &Opt) -> String {
+    let variable = option.variable().map_or(String::new(), |name| format!(" [{name}]"));
+    entry(&option.label(), &format!("{}{variable}", option.help))
 }
 
 /// A line of a list in two columns; the second begins below a label that is too long.
@@ -144,6 +147,14 @@ mod tests {
                 let held = help.contains(&format!("\n  {}", option.label()));
                 assert_eq!(held, option.of.contains(&command.name), "{} {}", command.name, option.label());
             }
+        }
+    }
+
+    #[test]
+    fn each_option_is_shown_with_its_variable() {
+        let help = general().split_whitespace().collect::<Vec<_>>().join(" ");
+        for variable in options().filter_map(Opt::variable) {
+            assert_eq!(help.matches(&format!("[{variable}]")).count(), 1, "{variable}");
         }
     }
 

@@ -307,7 +307,8 @@ fn effect(option: &Opt, spelled: &str, values: &[OsString], command: &CommandInf
     let name = command.name;
     let narrows_deletion = ["delete", "truncate"].contains(&name) && environment::narrows(option.id);
     let is_of_command = option.of.contains(&name);
-    if !is_of_command && !(option.in_python && command.takes_config) {
+    let is_accepted = is_of_command || option.in_python && command.takes_config;
+    if !is_accepted {
         let of = option.commands().collect::<Vec<_>>().join(", ");
         return Err(Error::usage(format!("'{name}' does not take {spelled}; commands that do: {of}")));
     }

@@ -76,7 +76,7 @@ pub fn totals(
         news.into_iter().for_each(|(number, counted)| counts[number] = Some(counted));
         api.warnings().iter().chain(&api.waits()).for_each(|text| observer.log(Level::Warning, text));
     })
-    .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
+    .map_err(|_| Error::bug("a worker came upon a bug in lightbeam"))?;
     Ok(counts)
 }
 

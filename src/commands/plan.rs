@@ -94,7 +94,7 @@ fn rows(
             counts.refused += sifted.flaws.len() as u64;
         }
     })
-    .map_err(|_| Error::api("a worker came upon a bug in lightbeam"))?;
+    .map_err(|_| Error::bug("a worker came upon a bug in lightbeam"))?;
     match interrupt.asked() {
         Some(exit) => Err(Error::new(exit, "interrupted while reading")),
         None => Ok(rows),
