@@ -33,6 +33,7 @@ mod one_record;
 mod order;
 mod pages;
 mod peer;
+mod peer_suite;
 mod plans;
 mod policy;
 mod profiles;
