@@ -50,6 +50,7 @@ impl Airflow {
         let airflow = |arguments: &[&str]| {
             let mut command = Command::new(&python);
             command.args(arguments).env("PATH", &path).env("AIRFLOW_HOME", stage.folder.0.join("airflow"));
+            command.env("AIRFLOW__USAGE_DATA_COLLECTION__ENABLED", "False");
             command.env("AIRFLOW__CORE__LOAD_EXAMPLES", "False").current_dir(&stage.folder.0);
             command.envs(variables.iter().copied());
             command

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::support::{Ended, Stage, ended, students};
 
-/// The callers' configuration: everything that differs from one to the next is in the environment.
+/// The callers' configuration: everything that differs from one to the next is in the environment. The Python does not look at `compat`.
 pub const CONFIG: &str = "\
+compat: python
 state_dir: ${STATE_DIR}
 data_dir: ${DATA_DIR}
 edfi_api:

@@ -42,6 +42,23 @@ fn seed(stage: &Stage) {
         json!({"namespace": "uri://lightbeam.example/SchoolTypeDescriptor", "codeValue": kind, "shortDescription": kind})
             .to_string()
     };
+    // Values of the Alliance's that the payloads have.
+    for (resource, values) in [
+        ("addressTypeDescriptors", &["Physical"][..]),
+        ("disciplineDescriptors", &["Removal from Classroom"]),
+        ("educationOrganizationCategoryDescriptors", &["Education Service Center", "Local Education Agency", "School"]),
+        ("gradeLevelDescriptors", &["Ninth grade"]),
+        ("localEducationAgencyCategoryDescriptors", &["Independent"]),
+        ("stateAbbreviationDescriptors", &["TX"]),
+    ] {
+        let kind = format!("{}{}", resource[..1].to_uppercase(), &resource[1..resource.len() - 1]);
+        let value = |value: &&str| {
+            json!({"namespace": format!("uri://ed-fi.org/{kind}"), "codeValue": value, "shortDescription": value})
+                .to_string()
+        };
+        let values: Vec<_> = values.iter().map(value).collect();
+        stage.folder.write(&format!("seed/{resource}.jsonl"), values.join("\n"));
+    }
     stage.folder.write("seed/localEducationAgencies.jsonl", LEA);
     stage.folder.write("seed/schoolTypeDescriptors.jsonl", ["A", "B", "C", "D"].map(kind).join("\n"));
     stage.folder.write("seed/schools.jsonl", school(71));
@@ -57,7 +74,9 @@ fn seed(stage: &Stage) {
 fn the_peers_own_test_suite_passes_unchanged_against_the_binary() {
     let twins = Twins::new();
     [&twins.ours, &twins.theirs].into_iter().for_each(seed);
-    twins.write("lightbeam.yaml", &format!("{CONFIG}force_delete: true\n"));
+    // With a folder for its state the Python deletes nothing that it has sent before, and fails its own suite.
+    let stateless = CONFIG.replace("state_dir: ${STATE_DIR}\n", "");
+    twins.write("lightbeam.yaml", &format!("{stateless}force_delete: true\n"));
     twins.data("schools.jsonl", &[school(72)]);
     twins.data("educationServiceCenters.jsonl", &[SERVICE_CENTER.into()]);
     // What the suite is to compare with comes from the Python itself.
