@@ -112,7 +112,7 @@ impl Api {
     /// The same over any wire.
     pub fn over(wire: Wire, config: &Config, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let base = urls::base(&config.api)?;
-        let cache = Cache::below(&config.state_dir);
+        let cache = Cache::below(config.state_dir.as_deref());
         let saved = config.metadata_file.as_deref().map(|file| Saved::of(file, &base)).transpose()?;
         let mut metadata = Metadata { wire: &wire, cache: &cache, warn };
         let discovery = match &saved {
@@ -129,7 +129,7 @@ impl Api {
         let naming = profiles::Asking { base: &base, api: &config.api, urls: &urls, resources };
         let profiles = naming.profiles(&mut metadata, saved.as_ref().map(|saved| &saved.source))?;
         let session = Session::new(urls.oauth.clone(), &config.api)
-            .kept_in(TokenFile::below(&config.state_dir, &urls.oauth, &config.api.client_id))
+            .kept_in(TokenFile::below(config.state_dir.as_deref(), &urls.oauth, &config.api.client_id))
             .waiting(config.connection.wait_for_token);
         let allow_http = config.connection.allow_http;
         let discovery = discovery.ok();
@@ -329,7 +329,8 @@ mod tests {
         let _ = std::fs::remove_dir_all(&folder);
         Config {
             file: PathBuf::from("lightbeam.yaml"),
-            state_dir: folder,
+            state_dir: Some(folder),
+            state_is_named: true,
             data_dir: PathBuf::from("."),
             namespace: "ed-fi".into(),
             namespace_overrides: Default::default(),
@@ -391,7 +392,7 @@ mod tests {
         let collections = api.collections(&mut |w| warnings.push(w)).unwrap();
         assert_eq!(collections.keys().map(Resource::name).collect::<Vec<_>>(), known);
         assert!(warnings.is_empty(), "{warnings:?}");
-        std::fs::remove_dir_all(config.state_dir).unwrap();
+        std::fs::remove_dir_all(config.state_dir.unwrap()).unwrap();
     }
 
     #[test]
@@ -409,7 +410,7 @@ mod tests {
         config.connection.allow_http = false;
         config.api.oauth_url = Some("http://127.0.0.1:8080/token".into());
         connect(&config).check_privacy().unwrap();
-        std::fs::remove_dir_all(config.state_dir).unwrap();
+        std::fs::remove_dir_all(config.state_dir.unwrap()).unwrap();
     }
 
     #[test]
@@ -418,13 +419,13 @@ mod tests {
         Api::over(stage(documents("")).wire, &config, &mut |_| ()).unwrap();
         let api = Api::over(stage(|_| broken(Kind::Connect)).wire, &config, &mut |_| ()).unwrap();
         assert_eq!(api.dependencies().len(), 1);
-        std::fs::remove_dir_all(config.state_dir).unwrap();
+        std::fs::remove_dir_all(config.state_dir.unwrap()).unwrap();
     }
 
     fn error(name: &str, missing: &'static str) -> String {
         let config = config(name);
         let error = Api::over(stage(documents(missing)).wire, &config, &mut |_| ()).err().unwrap();
-        let _ = std::fs::remove_dir_all(config.state_dir);
+        let _ = std::fs::remove_dir_all(config.state_dir.unwrap());
         assert_eq!(error.exit(), Exit::GivenUp);
         error.to_string()
     }
@@ -449,7 +450,7 @@ mod tests {
             });
             let api = Api::over(stage.wire, &config, &mut |_| ()).unwrap();
             assert_eq!(api.urls().data, "https://example.com/api/data/v3");
-            std::fs::remove_dir_all(config.state_dir).unwrap();
+            std::fs::remove_dir_all(config.state_dir.unwrap()).unwrap();
         }
     }
 
@@ -463,6 +464,6 @@ mod tests {
             warnings,
             ["the API has no OpenAPI document of descriptors at https://example.com/api/metadata/d.json"]
         );
-        std::fs::remove_dir_all(config.state_dir).unwrap();
+        std::fs::remove_dir_all(config.state_dir.unwrap()).unwrap();
     }
 }

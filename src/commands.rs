@@ -112,12 +112,22 @@ fn configured(run: &Run, notes: &[Note], command: impl FnOnce(&Run, &Config, &mu
         let matters = tz.is_some() || run.older_than.or(run.newer_than).is_some();
         terminal.log(if matters { Level::Warning } else { Level::Info }, &text);
     }
-    if run.wipe {
-        cache::wipe(&config.state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
+    if let Some(state_dir) = config.state_dir.as_ref().filter(|_| run.wipe) {
+        cache::wipe(state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
     }
     let exit = command(run, &config, &mut terminal)
         .unwrap_or_else(|error| tell(&error, config.show_stacktrace, &mut terminal));
     config.code(exit)
+}
+
+/// Says what follows where no folder can hold state.
+fn tell_of_no_state(config: &Config, terminal: &mut Terminal) {
+    if config.state_dir.is_none() {
+        terminal.warn(
+            "without a state folder lightbeam remembers nothing: send sends every payload, also what it sent before, \
+             and no lock keeps two runs apart; set state_dir to a folder that can be written",
+        );
+    }
 }
 
 /// What was given on the command line or in the environment.
@@ -128,6 +138,7 @@ fn compat_given(run: &Run) -> Compat {
 
 fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
+    tell_of_no_state(config, terminal);
     let interrupt = Interrupt::on_signals()?;
     let started = Zoned::now();
     let summary = send::run(config, &run.selection, &resend(run, config), terminal, &interrupt);
@@ -156,6 +167,7 @@ fn or_nothing<T>(
 
 fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
+    tell_of_no_state(config, terminal);
     let interrupt = Interrupt::on_signals()?;
     let outlook = plan::run(config, &run.selection, &resend(run, config), terminal, &interrupt)?;
     let (text, results) = (|| outlook.to_text(), || outlook.to_json());
@@ -174,6 +186,7 @@ fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit>
 
 fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
+    tell_of_no_state(config, terminal);
     let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
     let done = validate::and_send(config, run, &resend(run, config), terminal, &interrupt);
     let nothing = |stopped| (Report::of_nothing(started, stopped), None);
@@ -235,6 +248,7 @@ fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) 
 
 fn delete(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
+    tell_of_no_state(config, terminal);
     let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
     let rules = rules_to_delete(run, config);
     let erasure = delete::run(config, run, rules.as_ref(), args, terminal, &interrupt);
@@ -242,6 +256,7 @@ fn delete(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal
 }
 
 fn truncate(run: &Run, args: &DeleteArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    tell_of_no_state(config, terminal);
     let (started, interrupt) = (Zoned::now(), Interrupt::on_signals()?);
     let erasure = truncate::run(config, run, args, terminal, &interrupt);
     erased(erasure, "truncate", started, run, config, terminal)
@@ -275,8 +290,9 @@ fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
 fn rules_to_delete(run: &Run, config: &Config) -> Option<Resend> {
     let rules = resend(run, config);
     let selects = rules.older_than.or(rules.newer_than).is_some() || !rules.statuses.is_empty();
-    // The Python lightbeam leaves alone what it knows unless it is asked for.
-    (!rules.force && (selects || config.compat == Compat::Python)).then_some(rules)
+    // The Python lightbeam leaves alone what it knows unless it is asked for; it knows nothing unless state_dir is given.
+    let as_in_python = config.compat == Compat::Python && config.state_is_named;
+    (!rules.force && (selects || as_in_python)).then_some(rules)
 }
 
 fn resend(run: &Run, config: &Config) -> Resend {

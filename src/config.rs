@@ -3,12 +3,14 @@
 
 pub mod codes;
 mod expand;
+mod faults;
 pub mod keys;
 mod kinds;
 mod lines;
 mod params;
 pub mod paths;
 mod profile;
+mod quotes;
 mod read;
 mod secret;
 mod settings;
@@ -79,8 +81,8 @@ pub fn load(request: &Request, env: &dyn Fn(&str) -> Option<String>) -> Result<L
     let text = std::fs::read_to_string(&file)
         .or_stop(Exit::Usage, || format!("cannot read the configuration {}", file.display()))?;
     let params = request.params.as_ref().map(Params::read).transpose()?.unwrap_or_default();
-    let year = jiff::Zoned::now().year().into();
-    let (config, warnings) = parse(&file, &text, &Given { params, sets: &request.sets, env, year })?;
+    let given = Given { params, sets: &request.sets, env, try_to_write: &paths::try_to_write };
+    let (config, warnings) = parse(&file, &text, &given)?;
     Ok(Loaded { config, found_by_default: request.file.is_none(), warnings })
 }
 
@@ -89,8 +91,10 @@ pub fn load(request: &Request, env: &dyn Fn(&str) -> Option<String>) -> Result<L
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
-    /// Where state and cached metadata are kept.
-    pub state_dir: PathBuf,
+    /// Where state and cached metadata are kept; `None`: nowhere, because the default folder cannot be written.
+    pub state_dir: Option<PathBuf>,
+    /// Whether the configuration names that folder, and it is not the default one.
+    pub state_is_named: bool,
     /// Where the payloads are.
     pub data_dir: PathBuf,
     /// The namespace of every resource that no override names.
@@ -154,13 +158,16 @@ pub struct Api {
     /// How the API is deployed; unset: discovery tells.
     pub mode: Option<Mode>,
     /// The school year of year-specific deployments and route templates.
-    pub year: i32,
+    pub year: Option<i32>,
     /// The instance of instance-specific deployments and route templates.
     pub instance_code: Option<String>,
     /// The tenant of route templates.
     pub tenant: Option<String>,
     /// Other values for placeholders of the API's URLs, by name.
     pub url_values: BTreeMap<String, String>,
+    /// Keys that decide which API is loaded and whose values have a `${NAME}` that stands for nothing, by their nested
+    /// names, each with a sentence about it.
+    pub unset: BTreeMap<&'static str, String>,
     /// Under which profile resources are written and read.
     pub profile: Option<Profile>,
     /// The key.

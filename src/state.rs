@@ -24,7 +24,7 @@ use fxhash::FxHashMap;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, System};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
@@ -44,13 +44,14 @@ pub struct History {
     disk: Box<dyn Disk>,
     target: String,
     folder: PathBuf,
-    journal: Journal,
+    /// `None`: nothing is kept, because there is no folder for it.
+    journal: Option<Journal>,
     synced: Instant,
     tables: FxHashMap<Resource, Arc<Table>>,
     /// Folders of namespaces that this run has made or found, and made safe. One that is only found may have been made by a run that was killed
     /// before it could do the latter.
     safe: BTreeSet<PathBuf>,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 impl History {
@@ -80,9 +81,17 @@ impl History {
         }
         let (tables, target, synced) = (FxHashMap::default(), data_url.into(), Instant::now());
         let safe = BTreeSet::new();
+        let (journal, lock) = (Some(journal), Some(lock));
         let mut history = History { disk, target, folder, journal, synced, tables, safe, _lock: lock };
         history.bring(Exit::Usage)?;
         Ok(history)
+    }
+
+    /// A history that knows nothing and keeps nothing, for a run that has no folder for its state. It holds no lock.
+    pub fn without_state(data_url: &str) -> History {
+        let (folder, tables, safe) = Default::default();
+        let (disk, target, synced) = (Box::new(System), data_url.into(), Instant::now());
+        History { disk, target, folder, journal: None, synced, tables, safe, _lock: None }
     }
 
     /// What was known of a resource's payloads when its tier began, as [`History::tables`] gives it.
@@ -90,7 +99,10 @@ impl History {
         if let Some(table) = self.tables.get(resource) {
             return Ok(table.clone());
         }
-        let table = Arc::new(self.shelf().read_under(resource, definition)?);
+        let table = match self.journal {
+            Some(_) => Arc::new(self.shelf().read_under(resource, definition)?),
+            None => Arc::default(),
+        };
         self.tables.insert(resource.clone(), table.clone());
         Ok(table)
     }
@@ -99,10 +111,11 @@ impl History {
     ///
     /// Each comes with the definition of its natural key, 0 for none; keys that another definition gave are forgotten.
     pub fn tables(&mut self, resources: &[(&Resource, u64)], pool: &ThreadPool) -> Result<Vec<Arc<Table>>> {
-        let (shelf, known) = (self.shelf(), &self.tables);
-        let table = |&(resource, definition): &(&Resource, u64)| match known.get(resource) {
-            Some(table) => Ok(table.clone()),
-            None => shelf.read_under(resource, definition).map(Arc::new),
+        let (shelf, known) = (self.journal.is_some().then(|| self.shelf()), &self.tables);
+        let table = |&(resource, definition): &(&Resource, u64)| match (known.get(resource), &shelf) {
+            (Some(table), _) => Ok(table.clone()),
+            (None, Some(shelf)) => shelf.read_under(resource, definition).map(Arc::new),
+            (None, None) => Ok(Arc::default()),
         };
         let tables: Vec<_> = pool.install(|| resources.par_iter().map(table).collect::<Result<_>>())?;
         self.tables.extend(resources.iter().map(|(resource, _)| (*resource).clone()).zip(tables.iter().cloned()));
@@ -115,26 +128,31 @@ impl History {
 
     /// Takes note of outcomes of one resource; after [`History::flush`] a kill does not lose them.
     pub fn record(&mut self, resource: &Resource, news: &News) {
-        self.journal.append(&resource.to_string(), news);
+        if let Some(journal) = &mut self.journal {
+            journal.append(&resource.to_string(), news);
+        }
     }
 
     /// Hands to the system what was recorded; now and then makes it safe from power cuts too.
     pub fn flush(&mut self, now: Instant) -> Result<()> {
-        self.journal.flush()?;
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.flush()?;
         if now.saturating_duration_since(self.synced) < SYNC_EVERY {
             return Ok(());
         }
         self.synced = now;
-        self.journal.sync()
+        journal.sync()
     }
 
     /// Brings what was recorded into the snapshots and empties the journal: at the end of a tier and at a clean stop. Once this returned, a
     /// power cut does not lose it. What was recorded is in the journal alone: in memory too, it would take more than all else.
     pub fn settle(&mut self) -> Result<()> {
-        let written = self.journal.flush();
-        // Where not all could be written, what could be is to last.
-        self.journal.sync()?;
-        written?;
+        if let Some(journal) = &mut self.journal {
+            let written = journal.flush();
+            // Where not all could be written, what could be is to last.
+            journal.sync()?;
+            written?;
+        }
         let brought = self.bring(Exit::GivenUp);
         self.tables.clear();
         brought
@@ -143,8 +161,15 @@ impl History {
     /// Brings into the snapshots what the journal holds. Where that fails, the journal keeps it for the next time: it is emptied only when every
     /// file is synced and has its name, and then every folder with a new name in it is synced, once.
     fn bring(&mut self, exit: Exit) -> Result<()> {
+        let Some(mut journal) = self.journal.take() else { return Ok(()) };
+        let brought = self.bring_from(&mut journal, exit);
+        self.journal = Some(journal);
+        brought
+    }
+
+    fn bring_from(&mut self, journal: &mut Journal, exit: Exit) -> Result<()> {
         let mut names = BTreeSet::new();
-        self.journal.read(&*self.disk, &mut |name, _| {
+        journal.read(&*self.disk, &mut |name, _| {
             if !names.contains(name) {
                 names.insert(name.to_string());
             }
@@ -153,12 +178,14 @@ impl History {
         let resources: BTreeMap<_, _> = resources.map(|(resource, name)| (name, resource)).collect();
         let mut tables = BTreeMap::new();
         for (name, resource) in &resources {
-            self.table(resource, 0)?;
-            let table = self.tables.remove(resource).unwrap_or_default();
+            let table = match self.tables.remove(resource) {
+                Some(table) => table,
+                None => Arc::new(self.shelf().read_under(resource, 0)?),
+            };
             tables.insert(name.clone(), Arc::try_unwrap(table).unwrap_or_else(|shared| shared.as_ref().clone()));
         }
         let mut growing = Growing::new(tables);
-        self.journal.read(&*self.disk, &mut |name, news| growing.add(name, news))?;
+        journal.read(&*self.disk, &mut |name, news| growing.add(name, news))?;
         let mut folders = BTreeSet::new();
         for (name, table) in growing.grown() {
             let path = target::snapshot(&self.folder, &resources[&name]);
@@ -175,7 +202,7 @@ impl History {
             let cannot = || format!("cannot make safe the state files in {}", folder.display());
             self.disk.sync_folder(&folder).or_stop(exit, cannot)?;
         }
-        self.journal.clear().or_stop(exit, || "cannot empty the journal".into())
+        journal.clear().or_stop(exit, || "cannot empty the journal".into())
     }
 }
 
@@ -198,8 +225,24 @@ impl Shelf<'_> {
     }
 }
 
+/// Opens the history of a target, as [`History::open`] does. Where there is no folder for state, nothing is known and
+/// nothing kept.
+pub fn open(state_dir: Option<&Path>, data_url: &str, warn: &mut dyn FnMut(String)) -> Result<History> {
+    match state_dir {
+        Some(state_dir) => History::open(Box::new(System), state_dir, data_url, warn),
+        None => Ok(History::without_state(data_url)),
+    }
+}
+
 /// What is known of a resource's payloads, read without lock or change, for a look ahead.
-pub fn peek(disk: &dyn Disk, state_dir: &Path, data_url: &str, resource: &Resource, definition: u64) -> Result<Table> {
+pub fn peek(
+    disk: &dyn Disk,
+    state_dir: Option<&Path>,
+    data_url: &str,
+    resource: &Resource,
+    definition: u64,
+) -> Result<Table> {
+    let Some(state_dir) = state_dir else { return Ok(Table::default()) };
     let folder = target::folder(state_dir, data_url);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
     let mut growing = Growing::new(BTreeMap::from([(resource.to_string(), table)]));
@@ -242,7 +285,7 @@ mod tests {
         history.flush(Instant::now()).unwrap();
         history.record(&students, &news(2, 201));
         drop(history);
-        assert_eq!(peek(&System, &dir, URL, &students, 0).unwrap().len(), 1, "a look ahead sees the journal");
+        assert_eq!(peek(&System, Some(&dir), URL, &students, 0).unwrap().len(), 1, "a look ahead sees the journal");
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         assert_eq!(history.table(&students, 0).unwrap().get(&Digest([1; 16])), Some(entry(201)));
         assert_eq!(history.table(&students, 0).unwrap().get(&Digest([2; 16])), None);
@@ -290,9 +333,9 @@ mod tests {
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         history.record(&students, &news(1, 201));
         history.settle().unwrap();
-        assert!(peek(&System, &dir, "http://localhost/data/v3/2026", &students, 0).unwrap().is_empty());
+        assert!(peek(&System, Some(&dir), "http://localhost/data/v3/2026", &students, 0).unwrap().is_empty());
         assert!(
-            peek(&System, &dir, URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(),
+            peek(&System, Some(&dir), URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(),
             "nor do namespaces"
         );
         std::fs::remove_dir_all(dir).unwrap();

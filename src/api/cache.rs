@@ -24,7 +24,8 @@ const ENDING: &str = "cached";
 /// The cache of one state folder.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    folder: PathBuf,
+    /// `None`: nothing is kept.
+    folder: Option<PathBuf>,
     /// Before the end of each file's name, where what is kept is not the document itself.
     form: &'static str,
 }
@@ -56,9 +57,9 @@ struct Head {
 }
 
 impl Cache {
-    /// The cache below a state folder, which need not be there yet.
-    pub fn below(state_dir: &Path) -> Cache {
-        Cache { folder: state_dir.join("cache"), form: "" }
+    /// The cache below a state folder, which need not be there yet; without one, a cache that keeps nothing.
+    pub fn below(state_dir: Option<&Path>) -> Cache {
+        Cache { folder: state_dir.map(folder), form: "" }
     }
 
     /// The same cache for what matters of documents, so that whoever needs a whole document finds that, or nothing.
@@ -68,7 +69,7 @@ impl Cache {
 
     /// What is kept of a URL.
     pub fn load(&self, url: &Uri) -> Option<Copy> {
-        let mut bytes = fs::read(self.file(url)).ok()?;
+        let mut bytes = fs::read(self.file(url)?).ok()?;
         let end = bytes.iter().position(|&b| b == b'\n')?;
         let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
         bytes.drain(..=end);
@@ -78,22 +79,28 @@ impl Cache {
 
     /// Keeps a copy in place of the one before.
     pub fn store(&self, url: &Uri, copy: &Copy) -> Result<()> {
+        let Some(file) = self.file(url) else { return Ok(()) };
         let head =
             Head { url: url.to_string(), etag: copy.etag.clone(), fetched: copy.fetched, check: check(&copy.body) };
         let mut bytes = serde_json::to_vec(&head).or_stop(Exit::GivenUp, || "cannot describe metadata".into())?;
         bytes.push(b'\n');
         bytes.extend_from_slice(&copy.body);
-        disk::replace(&self.file(url), &bytes, Readers::Owner)
+        disk::replace(&file, &bytes, Readers::Owner)
     }
 
-    fn file(&self, url: &Uri) -> PathBuf {
-        self.folder.join(format!("{:016x}.{}{ENDING}", check(url.to_string().as_bytes()), self.form))
+    fn file(&self, url: &Uri) -> Option<PathBuf> {
+        let name = format!("{:016x}.{}{ENDING}", check(url.to_string().as_bytes()), self.form);
+        Some(self.folder.as_ref()?.join(name))
     }
+}
+
+fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("cache")
 }
 
 /// Forgets all metadata of all APIs below a state folder.
 pub fn wipe(state_dir: &Path) -> Result<()> {
-    let folder = Cache::below(state_dir).folder;
+    let folder = folder(state_dir);
     let cannot =
         |e: io::Error| Error::new(Exit::GivenUp, format!("cannot empty the cache {}", folder.display())).because(e);
     let entries = match fs::read_dir(&folder) {
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_loaded_and_only_for_its_url() {
         let folder = folder("stored");
-        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        let (cache, url) = (Cache::below(Some(&folder)), Uri::from_static(URL));
         assert_eq!(cache.load(&url), None);
         cache.store(&url, &copy(b"old")).unwrap();
         cache.store(&url, &copy(b"line\nand \xff more")).unwrap();
@@ -148,9 +155,9 @@ mod tests {
     #[test]
     fn a_damaged_file_counts_as_absent() {
         let folder = folder("damaged");
-        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        let (cache, url) = (Cache::below(Some(&folder)), Uri::from_static(URL));
         cache.store(&url, &copy(b"0123456789")).unwrap();
-        let file = cache.file(&url);
+        let file = cache.file(&url).unwrap();
         let whole = fs::read(&file).unwrap();
         for end in 0..whole.len() {
             fs::write(&file, &whole[..end]).unwrap();
@@ -161,7 +168,7 @@ mod tests {
         fs::write(&file, flipped).unwrap();
         assert_eq!(cache.load(&url), None);
         let other = Uri::from_static("https://example.com/other");
-        fs::write(cache.file(&other), whole).unwrap();
+        fs::write(cache.file(&other).unwrap(), whole).unwrap();
         assert_eq!(cache.load(&other), None, "the file of another URL");
         fs::remove_dir_all(folder).unwrap();
     }
@@ -177,14 +184,17 @@ mod tests {
     fn wiping_forgets_copies_and_touches_nothing_else() {
         let folder = folder("wiped");
         wipe(&folder).unwrap();
-        let (cache, url) = (Cache::below(&folder), Uri::from_static(URL));
+        let (cache, url) = (Cache::below(Some(&folder)), Uri::from_static(URL));
         cache.store(&url, &copy(b"x")).unwrap();
         cache.compacted().store(&url, &copy(b"x")).unwrap();
         let others = folder.join("cache/swagger.pickle");
         fs::write(&others, "somebody else's").unwrap();
         wipe(&folder).unwrap();
         assert_eq!(cache.load(&url), None);
-        assert!(others.exists() && !cache.file(&url).exists() && !cache.compacted().file(&url).exists());
+        assert!(
+            others.exists()
+                && [cache.file(&url), cache.compacted().file(&url)].into_iter().flatten().all(|file| !file.exists())
+        );
         fs::remove_dir_all(folder).unwrap();
     }
 }

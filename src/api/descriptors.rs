@@ -201,7 +201,7 @@ mod tests {
                 Ok(Sent { settled: answer(&path), attempts: 1 })
             };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-            let cache = Cache::below(&self.folder);
+            let cache = Cache::below(Some(&self.folder));
             let wanted: Vec<Resource> = names.iter().map(|name| Resource::new("ed-fi", name)).collect();
             let asking = Asking { urls: &urls, cache: &cache, pool: &pool, get: &get };
             asking.values(&wanted, &mut |warning| self.warnings.push(warning))
@@ -292,7 +292,7 @@ mod tests {
         let rows = [row("oldDescriptors", unix_now() - 3_600), row("newDescriptors", unix_now() - 1_000)];
         let body = postcard::to_stdvec(&rows[..]).unwrap();
         let copy = Copy { etag: None, fetched: unix_now(), body };
-        Cache::below(&case.folder).store(&Uri::from_static("https://example.com/data"), &copy).unwrap();
+        Cache::below(Some(&case.folder)).store(&Uri::from_static("https://example.com/data"), &copy).unwrap();
         let values = case.values(&["oldDescriptors", "newDescriptors"], |_| page(7..8, Some(1))).unwrap();
         let of = |name| values.of(&Resource::new("ed-fi", name)).collect::<Vec<_>>();
         assert_eq!((of("oldDescriptors"), of("newDescriptors")), (vec!["uri://x/Y#7"], vec!["old"]));

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::reply::{self, HIDDEN, Reply, refusal};
-use super::request;
+use super::request::{self, Credentials};
 use super::transport::http::{HeaderValue, Uri};
 use super::transport::{Answer, Kind};
+use super::urls::escaped;
 use super::wire::{Wire, in_words};
 use crate::config::Secret;
 use crate::error::{Error, Result};
@@ -24,7 +25,7 @@ const LONGEST: usize = 16 * 1024;
 /// A key and its secret, and where they are shown.
 pub struct Login {
     url: Uri,
-    header: HeaderValue,
+    credentials: Credentials,
     secret: Secret,
     /// Why this key or secret may not get through, if it may not.
     note: Option<&'static str>,
@@ -43,17 +44,20 @@ pub struct Grant {
 impl Login {
     /// The login of a key at the token URL.
     pub fn new(url: &Uri, id: &str, secret: Secret) -> Login {
-        let note = match (id.contains(':'), secret.expose().contains(':')) {
-            (true, _) => Some("edfi_api.client_id holds a ':', which a login cannot (RFC 7617)"),
-            (_, true) => Some("edfi_api.client_secret holds a ':', which an ODS/API does not take in a login"),
-            _ => None,
+        let credentials = Credentials::of(id, secret.expose());
+        let note = match credentials {
+            Credentials::Form(_) => Some(
+                "edfi_api.client_id or edfi_api.client_secret holds a ':', so the login goes in the form, which not every \
+                 API takes",
+            ),
+            Credentials::Header(_) => None,
         };
-        Login { url: url.clone(), header: request::login(id, secret.expose()), secret, note }
+        Login { url: url.clone(), credentials, secret, note }
     }
 
     /// Asks once for a token.
     pub fn ask(&self, wire: &Wire) -> Answer {
-        wire.once(&request::token(&self.url, &self.header))
+        wire.once(&request::token(&self.url, &self.credentials))
     }
 
     /// The token of an answer, or why there is none and what to do about it.
@@ -102,9 +106,14 @@ impl Login {
 
     /// An answer that was no acceptance, on one line, without what it repeats of the login.
     pub fn said(&self, answer: &Answer) -> String {
-        let header = self.header.to_str().unwrap_or_default();
-        let encoded = header.rsplit(' ').next().unwrap_or_default();
-        let secrets = [encoded, self.secret.expose()].into_iter().filter(|secret| !secret.is_empty());
+        let secret = self.secret.expose();
+        let encoded = match &self.credentials {
+            Credentials::Header(header) => {
+                header.to_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default().into()
+            }
+            Credentials::Form(_) => escaped(secret),
+        };
+        let secrets = [encoded.as_str(), secret].into_iter().filter(|secret| !secret.is_empty());
         secrets.fold(in_words(answer), |text, secret| text.replace(secret, HIDDEN))
     }
 }
@@ -168,14 +177,17 @@ mod tests {
 
     #[test]
     fn a_colon_in_the_login_is_pointed_out() {
-        assert!(error_of(status(400, ""), "a:b", "s3cret").contains("RFC 7617"));
-        assert!(error_of(status(400, ""), "key", "s3cret:").contains("edfi_api.client_secret holds a ':'"));
+        for (id, secret) in [("a:b", "s3cret"), ("key", "s3cret:")] {
+            assert!(error_of(status(400, ""), id, secret).contains("holds a ':', so the login goes in the form"));
+        }
         assert!(!error(status(400, "")).contains("holds a ':'"));
     }
 
     #[test]
     fn a_secret_that_a_host_repeats_is_hidden() {
         let text = error(status(401, r#"{"error":"s3cret is wrong, and so is a2V5OnMzY3JldA=="}"#));
+        assert!(text.contains("[secret] is wrong, and so is [secret]"), "{text}");
+        let text = error_of(status(401, r#"{"error":"s3:cret is wrong, and so is s3%3Acret"}"#), "key", "s3:cret");
         assert!(text.contains("[secret] is wrong, and so is [secret]"), "{text}");
     }
 

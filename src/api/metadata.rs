@@ -138,7 +138,7 @@ mod tests {
         fn new(name: &str) -> Case {
             let folder = std::env::temp_dir().join(format!("lightbeam-metadata-{}-{name}", std::process::id()));
             let _ = std::fs::remove_dir_all(&folder);
-            Case { cache: Cache::below(&folder), folder, warnings: Vec::new() }
+            Case { cache: Cache::below(Some(&folder)), folder, warnings: Vec::new() }
         }
 
         /// A case with a copy that has been kept for `hours`.

@@ -1,6 +1,8 @@
 //! Makes requests: what is asked, of which URL, with which headers. Nothing is sent here.
 
 use super::transport::http::{HeaderValue, Method, Uri};
+use super::urls::escaped;
+use crate::config::Secret;
 
 /// How much of an answer's body is kept, so that no host can fill the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +53,50 @@ pub fn get<'a>(url: &'a Uri, etag: Option<&str>, most: u64) -> Request<'a> {
     }
 }
 
-/// Asks for a token with what [`login`] made. The one form that ODS and DMS both take is a Basic header with a form body.
-pub fn token<'a>(url: &'a Uri, login: &HeaderValue) -> Request<'a> {
+/// How a key and its secret are shown to the API.
+#[derive(Clone)]
+pub enum Credentials {
+    /// In a Basic header (RFC 7617), the one form that ODS and DMS both take.
+    Header(HeaderValue),
+    /// In the form (RFC 6749 section 2.3.1), because a `:` in them cannot be told from the one between them.
+    Form(Secret),
+}
+
+impl Credentials {
+    /// Of a key and its secret.
+    pub fn of(client_id: &str, client_secret: &str) -> Credentials {
+        if ![client_id, client_secret].iter().any(|text| text.contains(':')) {
+            return Credentials::Header(login(client_id, client_secret));
+        }
+        let [id, secret] = [client_id, client_secret].map(escaped);
+        Credentials::Form(Secret::new(format!("{GRANT}&client_id={id}&client_secret={secret}")))
+    }
+
+    /// The form that asks for a token.
+    fn form(&self) -> &str {
+        match self {
+            Credentials::Header(_) => GRANT,
+            Credentials::Form(form) => form.expose(),
+        }
+    }
+}
+
+const GRANT: &str = "grant_type=client_credentials";
+
+/// Asks for a token.
+pub fn token<'a>(url: &'a Uri, credentials: &'a Credentials) -> Request<'a> {
     Request {
         method: Method::POST,
         url,
-        authorization: Some(login.clone()),
+        authorization: match credentials {
+            Credentials::Header(header) => Some(header.clone()),
+            Credentials::Form(_) => None,
+        },
         content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")),
         accept: None,
         if_none_match: None,
         correlation: None,
-        body: Some(b"grant_type=client_credentials"),
+        body: Some(credentials.form().as_bytes()),
         keep: Keep::Whole(KEPT_OF_DATA),
     }
 }
@@ -136,7 +171,8 @@ mod tests {
     fn a_token_is_asked_for_with_a_basic_header_and_a_form() {
         let url = Uri::from_static("https://example.com/oauth/token");
         // RFC 7617 section 2.
-        let request = token(&url, &login("Aladdin", "open sesame"));
+        let credentials = Credentials::of("Aladdin", "open sesame");
+        let request = token(&url, &credentials);
         assert_eq!(request.authorization.unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(request.content_type.unwrap(), "application/x-www-form-urlencoded");
         assert_eq!(request.body, Some(&b"grant_type=client_credentials"[..]));

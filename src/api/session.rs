@@ -387,7 +387,7 @@ mod tests {
     fn token_file(name: &str) -> (std::path::PathBuf, TokenFile) {
         let folder = std::env::temp_dir().join(format!("lightbeam-session-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let file = TokenFile::below(&folder, &Uri::from_static(URL), "key");
+        let file = TokenFile::below(Some(&folder), &Uri::from_static(URL), "key");
         (folder, file)
     }
 

@@ -21,7 +21,7 @@ const LEAST_LEFT: u64 = 60;
 /// Where the token of one URL and key is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFile {
-    path: PathBuf,
+    path: Option<PathBuf>,
     url: String,
     client_id: String,
 }
@@ -59,17 +59,17 @@ struct Content {
 }
 
 impl TokenFile {
-    /// The file of a key's token from `url`, which need not be there yet.
-    pub fn below(state_dir: &Path, url: &Uri, client_id: &str) -> TokenFile {
+    /// The file of a key's token from `url`, which need not be there yet; without a state folder there is none.
+    pub fn below(state_dir: Option<&Path>, url: &Uri, client_id: &str) -> TokenFile {
         let url = url.to_string();
         let name = Digest::of(format!("{url}\n{client_id}").as_bytes()).prefix();
-        let path = state_dir.join("tokens").join(format!("{name:016x}.json"));
+        let path = state_dir.map(|folder| folder.join("tokens").join(format!("{name:016x}.json")));
         TokenFile { path, url, client_id: client_id.into() }
     }
 
     /// The token, if one is kept that serves at `now` (seconds since 1970).
     pub fn load(&self, now: u64) -> Option<Kept> {
-        let content: Content = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
+        let content: Content = serde_json::from_slice(&fs::read(self.path.as_ref()?).ok()?).ok()?;
         let own = content.url == self.url && content.client_id == self.client_id;
         let kept = Kept { token: content.token, asked: content.asked, ends: content.ends };
         Some(kept).filter(|kept| own && kept.serves(now))
@@ -77,16 +77,17 @@ impl TokenFile {
 
     /// Keeps a token in place of the one before.
     pub fn store(&self, kept: Kept) -> Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
         let Kept { token, asked, ends } = kept;
         let content = Content { url: self.url.clone(), client_id: self.client_id.clone(), token, asked, ends };
         let bytes = serde_json::to_vec(&content).or_stop(Exit::GivenUp, || "cannot describe a token".into())?;
-        disk::replace(&self.path, &bytes, Readers::Owner)
+        disk::replace(path, &bytes, Readers::Owner)
     }
 
     /// Forgets the token, which the API refuses or which has ended.
     pub fn forget(&self) {
         // What cannot be removed is refused once more next time, and costs that request.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.path.as_ref().map(fs::remove_file);
     }
 }
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     fn file(folder: &Path, url: &'static str, client_id: &str) -> TokenFile {
-        TokenFile::below(folder, &Uri::from_static(url), client_id)
+        TokenFile::below(Some(folder), &Uri::from_static(url), client_id)
     }
 
     fn kept() -> Kept {
@@ -118,7 +119,7 @@ mod tests {
         for (url, key) in [("https://example.com/other", "key"), ("https://example.com/token", "other")] {
             let other = file(&folder, url, key);
             assert!(other.load(1_000).is_none());
-            fs::copy(&own.path, &other.path).unwrap();
+            fs::copy(own.path.as_ref().unwrap(), other.path.as_ref().unwrap()).unwrap();
             assert!(other.load(1_000).is_none(), "the file of another");
         }
         own.forget();
@@ -140,9 +141,9 @@ mod tests {
         let folder = folder("damaged");
         let own = file(&folder, "https://example.com/token", "key");
         own.store(kept()).unwrap();
-        let whole = fs::read(&own.path).unwrap();
+        let whole = fs::read(own.path.as_ref().unwrap()).unwrap();
         for end in 0..whole.len() {
-            fs::write(&own.path, &whole[..end]).unwrap();
+            fs::write(own.path.as_ref().unwrap(), &whole[..end]).unwrap();
             assert!(own.load(1_000).is_none(), "cut at {end}");
         }
         fs::remove_dir_all(folder).unwrap();

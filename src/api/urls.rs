@@ -159,7 +159,12 @@ impl Route {
         let stated = document.and_then(|d| d["apiMode"].as_str()).and_then(year_mode);
         let mode = match document {
             Some(document) if !has_modes(document) => None,
-            _ => api.mode.or(stated),
+            Some(document) if document["apiMode"].is_string() => api.mode.or(stated),
+            // Nothing but the configuration tells it.
+            _ => {
+                known(api, "edfi_api.mode")?;
+                api.mode
+            }
         };
         let (instance, year) = match mode {
             Some(Mode::InstanceYearSpecific) => (true, true),
@@ -171,12 +176,22 @@ impl Route {
             (false, _) => None,
             (true, Some(code)) => Some(escaped(code)),
             (true, None) => {
+                known(api, "edfi_api.instance_code")?;
                 return Err(Error::usage(
                     "the API is instance-year-specific, so its URLs need edfi_api.instance_code: set it",
                 ));
             }
         };
-        Ok(Some(Route { instance, year: year.then(|| api.year.to_string()) }))
+        let year = match (year, api.year) {
+            (false, _) => None,
+            (true, Some(year)) => Some(year.to_string()),
+            // Another year than the one that was meant would be loaded.
+            (true, None) => {
+                known(api, "edfi_api.year")?;
+                return Err(Error::usage("the API is year-specific, so its URLs need edfi_api.year: set it"));
+            }
+        };
+        Ok(Some(Route { instance, year }))
     }
 
     /// `path` with the printed segments replaced.
@@ -201,6 +216,14 @@ impl Route {
         let year = self.year.as_deref().filter(|_| place != Place::Oauth);
         segments.splice(after..after + count, self.instance.as_deref().into_iter().chain(year));
         format!("/{}", segments.join("/"))
+    }
+}
+
+/// An error if a key that this API's URLs need has a name that stands for nothing: no default can take its place.
+fn known(api: &Api, key: &str) -> Result<()> {
+    match api.unset.get(key) {
+        Some(told) => Err(Error::usage(format!("{told}; this API's URLs need it"))),
+        None => Ok(()),
     }
 }
 
@@ -229,6 +252,7 @@ impl Maker<'_> {
 
     /// The data URL of an API that does not tell it, as lightbeam has always made it.
     fn assembled(&self) -> Result<String> {
+        known(self.api, "edfi_api.version")?;
         let (origin, path) = split(self.api.base_url.trim());
         let path = format!("{}/data/v{}", path.trim_end_matches('/'), self.api.version);
         let path = self.route.as_ref().map_or(path.clone(), |route| route.replace(Place::Data, &path));
@@ -279,20 +303,23 @@ impl Maker<'_> {
         let (value, key) = match name.to_ascii_lowercase().as_str() {
             "tenant" | "tenantidentifier" | "tenantid" => (api.tenant.clone(), "edfi_api.tenant".to_string()),
             "instance" | "instanceid" | "instancecode" => (api.instance_code.clone(), "edfi_api.instance_code".into()),
-            year if year.contains("year") => (Some(api.year.to_string()), "edfi_api.year".into()),
+            year if year.contains("year") => (api.year.map(|year| year.to_string()), "edfi_api.year".into()),
             _ => (None, format!("edfi_api.url_values.{name}")),
         };
         let other =
             || api.url_values.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.clone());
-        value
-            .or_else(other)
-            .ok_or_else(|| Error::usage(format!("the API's URL {url} leaves {{{name}}} to be filled: set {key}")))
+        value.or_else(other).ok_or_else(|| {
+            let told = api.unset.get(key.as_str()).or_else(|| api.unset.get("edfi_api.url_values"));
+            let told = told.map_or(String::new(), |told| format!(" ({told})"));
+            Error::usage(format!("the API's URL {url} leaves {{{name}}} to be filled: set {key}{told}"))
+        })
     }
 
     /// A configured mode that this API does not know is not obeyed, which somebody might not expect.
     fn doubts(&self, document: &Value, data: &str) -> Vec<String> {
         let year_wanted = matches!(self.api.mode, Some(Mode::YearSpecific | Mode::InstanceYearSpecific));
-        let year_there = data.split('/').any(|segment| segment == self.api.year.to_string());
+        let year = self.api.year.map(|year| year.to_string());
+        let year_there = data.split('/').any(|segment| Some(segment) == year.as_deref());
         match year_wanted && !year_there && !has_modes(document) {
             true => vec![format!(
                 "edfi_api.mode is year-specific, but this API knows no modes and its data URL {data} has no year; \
@@ -329,7 +356,7 @@ fn split(url: &str) -> (&str, &str) {
 }
 
 /// A text as one segment of a path (RFC 3986 section 3.3).
-fn escaped(segment: &str) -> String {
+pub fn escaped(segment: &str) -> String {
     let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     segment.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
@@ -427,7 +454,7 @@ mod tests {
 
     #[test]
     fn the_year_of_the_servers_clock_gives_way_to_the_configured_one() {
-        let urls = urls("https://example.com/v6.1/WebApi/", ods_6_1(), |api| api.year = 2023).unwrap();
+        let urls = urls("https://example.com/v6.1/WebApi/", ods_6_1(), |api| api.year = Some(2023)).unwrap();
         assert_eq!(
             shown(&urls),
             [
@@ -446,7 +473,7 @@ mod tests {
             "openApiMetadata": "https://example.com/metadata/{instance}/2025",
             "oauth": "https://example.com/{instance}/oauth/token",
             "dataManagementApi": "https://example.com/data/v3/{instance}/2025"}});
-        let set = |api: &mut Api| (api.year, api.instance_code) = (2023, Some("d 1".into()));
+        let set = |api: &mut Api| (api.year, api.instance_code) = (Some(2023), Some("d 1".into()));
         let urls = urls("https://example.com", document.clone(), set).unwrap();
         assert_eq!(
             shown(&urls),
@@ -465,7 +492,7 @@ mod tests {
     #[test]
     fn a_configured_mode_rules_over_the_stated_one() {
         let year = urls("https://example.com/v5.3/api", ods_5_3(), |api| {
-            (api.mode, api.year) = (Some(Mode::YearSpecific), 2023);
+            (api.mode, api.year) = (Some(Mode::YearSpecific), Some(2023));
         });
         assert_eq!(
             shown(&year.unwrap()),
@@ -477,7 +504,7 @@ mod tests {
             ]
         );
         let instance = urls("https://example.com/v6.1/WebApi", ods_6_1(), |api| {
-            (api.mode, api.year) = (Some(Mode::InstanceYearSpecific), 2023);
+            (api.mode, api.year) = (Some(Mode::InstanceYearSpecific), Some(2023));
             api.instance_code = Some("d1".into());
         })
         .unwrap();
@@ -498,7 +525,7 @@ mod tests {
     #[test]
     fn placeholders_are_filled_by_name() {
         let ods = urls("https://example.com", ods_7_1(), |api| {
-            (api.tenant, api.year) = (Some("T1".into()), 2023);
+            (api.tenant, api.year) = (Some("T1".into()), Some(2023));
         });
         assert_eq!(
             shown(&ods.unwrap()),
@@ -510,7 +537,7 @@ mod tests {
             ]
         );
         let dms = urls("http://localhost:8080/", dms(), |api| {
-            (api.tenant, api.year) = (Some("T1".into()), 2023);
+            (api.tenant, api.year) = (Some("T1".into()), Some(2023));
             api.url_values.insert("districtid".into(), "255901".into());
             api.url_values.insert("schoolYear".into(), "2024".into());
         });
@@ -537,7 +564,7 @@ mod tests {
     fn a_mode_that_the_api_has_outgrown_is_left_alone_with_a_warning() {
         let year = |document: Value| {
             urls("https://example.com", document, |api| {
-                (api.mode, api.year, api.tenant) = (Some(Mode::YearSpecific), 2023, Some("T1".into()));
+                (api.mode, api.year, api.tenant) = (Some(Mode::YearSpecific), Some(2023), Some("T1".into()));
             })
             .unwrap()
         };
@@ -603,7 +630,7 @@ mod tests {
             api.open_api_metadata_url = Some("https://other.example.com/list".into());
             api.resources_swagger_url = Some("https://other.example.com/r.json".into());
             api.descriptors_swagger_url = Some("https://other.example.com/d.json".into());
-            api.year = 2023;
+            api.year = Some(2023);
         })
         .unwrap();
         assert_eq!(
@@ -631,7 +658,7 @@ mod tests {
         api.oauth_url = Some("https://example.com/api/oauth/token".into());
         api.dependencies_url = Some("https://example.com/deps".into());
         assert_eq!(found(&api).unwrap().data, "https://example.com/api/data/v3");
-        (api.mode, api.year) = (Some(Mode::InstanceYearSpecific), 2023);
+        (api.mode, api.year) = (Some(Mode::InstanceYearSpecific), Some(2023));
         api.instance_code = Some("d1".into());
         assert_eq!(found(&api).unwrap().data, "https://example.com/api/data/v3/d1/2023");
     }

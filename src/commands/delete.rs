@@ -23,8 +23,8 @@ use crate::model::Natural;
 use crate::observer::{Observer, Progress, Work};
 use crate::plan::Job;
 use crate::pool;
+use crate::state;
 use crate::state::resend::Resend;
-use crate::state::{self, History};
 
 /// Deletes the records of the selected resources' payloads; where there are rules, they select among those that were
 /// sent before. An `Err` tells of a run that could not begin or was not confirmed.
@@ -47,7 +47,7 @@ pub fn run(
     let target = api.urls().data.clone();
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = match args.deed {
-        Deed::Delete => Some(History::open(Box::new(System), &config.state_dir, &target, &mut warn)?),
+        Deed::Delete => Some(state::open(config.state_dir.as_deref(), &target, &mut warn)?),
         Deed::DryRun => None,
     };
     let choice = choice(rules, config, &prepared, &target)?;
@@ -93,7 +93,7 @@ fn choice(rules: Option<&Resend>, config: &Config, prepared: &Prepared, target: 
     let mut known = Vec::new();
     for (job, natural) in prepared.plan.jobs().zip(&prepared.natural) {
         let definition = natural.as_ref().map_or(0, Natural::fingerprint);
-        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource, definition)?;
+        let table = state::peek(&System, config.state_dir.as_deref(), target, &job.turn.resource, definition)?;
         known.push(Arc::new(table));
     }
     Ok(Choice::Asked { rules: rules.clone(), known })

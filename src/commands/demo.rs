@@ -8,7 +8,7 @@ use miniz_oxide::deflate::{CompressionLevel, compress_to_vec};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::{say, send};
-use crate::config::{self, Assignment, Config, Given};
+use crate::config::{self, Assignment, Config, Given, paths};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::folder;
@@ -99,7 +99,8 @@ fn config(url: &str, folder: &Path) -> Result<Config> {
     let sets = [set("data_dir", folder.join("data")), set("state_dir", folder.join("state"))];
     let login = [("LIGHTBEAM_URL", url), ("LIGHTBEAM_KEY", "demo"), ("LIGHTBEAM_SECRET", "demo")];
     let params = login.map(|(name, value)| (name.to_string(), value.to_string()));
-    let given = Given { params: BTreeMap::from(params), sets: &sets, env: &|_| None, year: 2026 };
+    let given =
+        Given { params: BTreeMap::from(params), sets: &sets, env: &|_| None, try_to_write: &paths::try_to_write };
     config::parse(Path::new("lightbeam.yaml"), CONFIG, &given).map(|(config, _)| config)
 }
 

@@ -77,7 +77,7 @@ fn rows(
     let mut known = Vec::new();
     for (job, natural) in tier.jobs.iter().zip(&natural[tier.first..]) {
         let definition = natural.as_ref().map_or(0, Natural::fingerprint);
-        let table = state::peek(&System, &config.state_dir, target, &job.turn.resource, definition)?;
+        let table = state::peek(&System, config.state_dir.as_deref(), target, &job.turn.resource, definition)?;
         known.push(Known::new(Arc::new(table), natural.as_ref()).of_files(&job.files, job.bytes()));
     }
     let knowledge = Knowledge::new(tier.first, known);

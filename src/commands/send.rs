@@ -10,7 +10,7 @@ use super::prepare::{Prepared, prepare};
 use crate::books::Books;
 use crate::config::{Config, Level};
 use crate::digest::Digest;
-use crate::disk::{self, System};
+use crate::disk;
 use crate::door::Door;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -24,7 +24,7 @@ use crate::report::Summary;
 use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::selector::Selector;
-use crate::state::History;
+use crate::state;
 use crate::state::resend::Resend;
 use crate::state::target;
 use crate::validate::findings::Invalid;
@@ -55,7 +55,7 @@ pub fn prepared_load(
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
     let mut warn = |text: String| observer.log(Level::Warning, &text);
-    let history = History::open(Box::new(System), &config.state_dir, &api.urls().data, &mut warn)?;
+    let history = state::open(config.state_dir.as_deref(), &api.urls().data, &mut warn)?;
     let pool = pool::workers(config.connection.pool_size)?;
     let mut routes = Vec::new();
     for job in plan.jobs() {
@@ -112,10 +112,10 @@ pub fn prepared_load(
     Ok(Summary { id, started, completed: Zoned::now(), resources, rejects_dir, stopped })
 }
 
-/// Where refused payloads go: nowhere if it is the folder that is being sent, lest payloads that get no answer are lost with it.
+/// Where refused payloads go: nowhere if there is neither a folder for them nor for state, and if it is the folder that is being sent, lest payloads that get no answer are lost with it.
 fn rejects_dir(config: &Config, data_url: &str, plan: &Plan, observer: &mut dyn Observer) -> Option<PathBuf> {
-    let below_state = || target::folder(&config.state_dir, data_url).join("rejects");
-    let folder = config.rejects_dir.clone().unwrap_or_else(below_state);
+    let below_state = || Some(target::folder(config.state_dir.as_deref()?, data_url).join("rejects"));
+    let folder = config.rejects_dir.clone().or_else(below_state)?;
     // A resource that is written with its namespace has its rejects in a folder of their own, which can be sent by itself.
     let is_sent = |job: &Job| {
         let folder = disk::folder_of(&folder.join(job.turn.resource.label())).to_path_buf();

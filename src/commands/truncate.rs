@@ -18,7 +18,6 @@ use crate::delete::erasure::{Deed, Erasure};
 use crate::delete::memory::Memory;
 use crate::delete::{Deletion, Desk, Doomed, Route, ids};
 use crate::digest::Digest;
-use crate::disk::System;
 use crate::door::Door;
 use crate::edfi::key::StrictKey;
 use crate::error::Result;
@@ -29,7 +28,7 @@ use crate::pages::{NO_TOTAL, Pages, unusual};
 use crate::plan::Turn;
 use crate::pool;
 use crate::selector::Selector;
-use crate::state::History;
+use crate::state;
 use crate::state::table::{Entry, Table};
 use crate::text;
 
@@ -55,7 +54,7 @@ pub fn run(
     };
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = match args.deed {
-        Deed::Delete => Some(History::open(Box::new(System), &config.state_dir, &target, &mut warn)?),
+        Deed::Delete => Some(state::open(config.state_dir.as_deref(), &target, &mut warn)?),
         Deed::DryRun => None,
     };
     let pool = pool::workers(config.connection.pool_size)?;

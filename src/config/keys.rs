@@ -38,7 +38,7 @@ pub static KEYS: &[Key] = &[
     key("edfi_api.resources_swagger_url", None, Kind::Url, None, "the OpenAPI document of resources; wins over the list"),
     key("edfi_api.version", Some("edfi_api_version"), Kind::Count(1, 99), Some("3"), "the version in the API's URLs"),
     key("edfi_api.mode", Some("edfi_api_mode"), Kind::Mode, None, "how the API is deployed; unset: discovery tells"),
-    key("edfi_api.year", Some("edfi_api_year"), Kind::Count(1900, 2999), None, "the school year in the API's URLs; unset: the current year"),
+    key("edfi_api.year", Some("edfi_api_year"), Kind::Count(1900, 2999), None, "the school year in the API's URLs; required if they have one"),
     key("edfi_api.instance_code", Some("edfi_api_instance_code"), Kind::Text, None, "the instance in the API's URLs"),
     key("edfi_api.tenant", None, Kind::Text, None, "the tenant in the API's URLs"),
     key("edfi_api.url_values", None, Kind::TextByName, None, "values for other placeholders of the API's URLs, by name"),

@@ -221,7 +221,7 @@ mod tests {
 
     /// What a text of YAML is read as.
     fn read(kind: Kind, text: &str) -> Result<Option<Value>, String> {
-        let node = yaml::read(text).unwrap_or_else(|e| panic!("{}", e.message));
+        let node = yaml::read(text).unwrap_or_else(|e| panic!("{}", e.message)).node;
         kind.read(&node).map_err(|wrong| wrong.found)
     }
 

@@ -6,7 +6,14 @@ use std::collections::BTreeMap;
 /// The lines, counted from 1, of the keys and list items that stand in block style, told by indentation. What stands
 /// in flow style (`{…}`, `[…]`) within one line has the line of the key before it.
 pub struct Lines {
-    by_path: BTreeMap<Vec<String>, usize>,
+    by_path: BTreeMap<Vec<String>, Spots>,
+}
+
+/// Where a path stands for the first and for the last time.
+#[derive(Clone, Copy)]
+struct Spots {
+    first: usize,
+    last: usize,
 }
 
 /// A key or a list item that is open at some line: what is indented more deeply belongs to it.
@@ -20,7 +27,7 @@ struct Open {
 impl Lines {
     /// Reads them off the text.
     pub fn of(text: &str) -> Lines {
-        let mut by_path = BTreeMap::new();
+        let mut by_path: BTreeMap<Vec<String>, Spots> = BTreeMap::new();
         let mut open: Vec<Open> = Vec::new();
         let mut block_scalar_of: Option<usize> = None;
         for (index, line) in text.lines().enumerate() {
@@ -44,7 +51,9 @@ impl Lines {
                 let is_item = opened.depth % 2 == 1;
                 open.retain(|o| o.depth < opened.depth);
                 open.push(opened);
-                by_path.entry(open.iter().map(|o| o.name.clone()).collect()).or_insert(index + 1);
+                let line = index + 1;
+                let path = open.iter().map(|o| o.name.clone()).collect();
+                by_path.entry(path).or_insert(Spots { first: line, last: line }).last = line;
                 if after.starts_with(['|', '>']) {
                     block_scalar_of = Some(begins_at);
                 }
@@ -58,10 +67,16 @@ impl Lines {
         Lines { by_path }
     }
 
-    /// The line of the key (or list item, by its index) at `path`; of the nearest key above it where it has none of
-    /// its own; and 1 where there is nothing above it either.
+    /// The line of the key (or list item, by its index) at `path`, the last one if it stands there more than once; of
+    /// the nearest key above it where it has none of its own; and 1 where there is nothing above it either.
     pub fn line(&self, path: &[String]) -> usize {
-        (1..=path.len()).rev().find_map(|n| self.by_path.get(&path[..n]).copied()).unwrap_or(1)
+        self.first_and_last(path).1
+    }
+
+    /// The same, and where it stands first.
+    pub fn first_and_last(&self, path: &[String]) -> (usize, usize) {
+        let spots = (1..=path.len()).rev().find_map(|n| self.by_path.get(&path[..n]));
+        spots.map_or((1, 1), |spots| (spots.first, spots.last))
     }
 }
 

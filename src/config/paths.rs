@@ -1,7 +1,9 @@
 //! Where the configuration, the user's home and the data are.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{self, System};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -27,6 +29,14 @@ pub fn expand_home(path: &str, env: &dyn Fn(&str) -> Option<String>) -> std::res
         }
         _ => Ok(path.into()),
     }
+}
+
+/// Makes a folder, if it is not there, and tries to write to it.
+pub fn try_to_write(folder: &Path) -> io::Result<()> {
+    disk::make_folders(&System, folder)?;
+    let trial = folder.join(format!(".trial-{}", std::process::id()));
+    disk::private().create(true).write(true).open(&trial)?;
+    std::fs::remove_file(trial)
 }
 
 /// Stops the run unless `data_dir` is a folder that can be read.

@@ -1,8 +1,8 @@
 //! The keys below `validate`, which say what validation checks.
 
+use super::faults::Fault;
 use super::settings::Settings;
 use crate::check::Method;
-use crate::error::Result;
 use crate::nearest::nearest;
 use crate::selector::Selector;
 
@@ -43,7 +43,7 @@ pub struct References {
 }
 
 /// Reads them.
-pub(super) fn read(settings: &Settings) -> Result<Validate> {
+pub(super) fn read(settings: &Settings) -> Result<Validate, Fault> {
     let names: Vec<String> = settings.need("validate.references.selector")?;
     let (all, names) = (names.iter().any(|name| name == "*"), names.join(","));
     let behavior: String = settings.need("validate.references.behavior")?;
@@ -69,7 +69,7 @@ pub(super) fn read(settings: &Settings) -> Result<Validate> {
     })
 }
 
-fn methods(settings: &Settings) -> Result<Vec<Method>> {
+fn methods(settings: &Settings) -> Result<Vec<Method>, Fault> {
     const KEY: &str = "validate.methods";
     let names: Vec<String> = settings.need(KEY)?;
     if names.iter().any(|name| name == "*") {

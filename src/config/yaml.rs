@@ -40,7 +40,24 @@ pub struct Text {
     pub template: Option<String>,
 }
 
-/// Why a text is no YAML.
+/// A configuration file.
+pub struct Document {
+    /// What it says.
+    pub node: Node,
+    /// The keys that a mapping has more than once, of which the last one counts.
+    pub twice: Vec<Twice>,
+}
+
+/// A key that a mapping has more than once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Twice {
+    /// The key.
+    pub key: String,
+    /// Where it stands first and last, each counted from 1.
+    pub lines: (usize, usize),
+}
+
+/// Why a text is not YAML.
 pub struct NotYaml {
     /// Counted from 1, where the reader tells it.
     pub line: Option<usize>,
@@ -56,27 +73,56 @@ impl Node {
 }
 
 /// Reads a configuration file; an empty one is [`Content::Null`].
-pub fn read(text: &str) -> Result<Node, NotYaml> {
+pub fn read(text: &str) -> Result<Document, NotYaml> {
     let marked = mark(text);
-    read_shaped(&marked, Some(&Lines::of(&marked)))
+    let lines = Lines::of(&marked);
+    let shape = shape(&marked)?;
+    let mut twice = Vec::new();
+    find_twice(&shape, &mut Vec::new(), &lines, &mut twice);
+    Ok(Document { node: read_shaped(&marked, &shape, Some(&lines))?, twice })
 }
 
 /// Reads what stands for a list or a mapping in one text, as on the command line.
 pub fn read_inline(text: &str) -> Result<Node, NotYaml> {
-    read_shaped(text, None)
+    read_shaped(text, &shape(text)?, None)
 }
 
-/// Reads twice: what a piece is (nothing, a scalar, a list) the reader tells only together with its own idea of a
-/// scalar's type; how a scalar was written it tells only if asked for a string.
-fn read_shaped(text: &str, lines: Option<&Lines>) -> Result<Node, NotYaml> {
-    let not_yaml =
-        |e: serde_yaml::Error| NotYaml { line: e.location().map(|at| at.line()), message: unmark(&e.to_string()) };
-    let shape: Shape = serde_yaml::from_str(text).map_err(not_yaml)?;
-    let seed = Shaped { shape: &shape, lines, path: &[] };
+fn not_yaml(error: serde_yaml::Error) -> NotYaml {
+    NotYaml { line: error.location().map(|at| at.line()), message: unmark(&error.to_string()) }
+}
+
+/// Each text is read twice: what a piece is (nothing, a scalar, a list) the reader tells only together with its own
+/// idea of a scalar's type; how a scalar was written it tells only if asked for a string.
+fn shape(text: &str) -> Result<Shape, NotYaml> {
+    serde_yaml::from_str(text).map_err(not_yaml)
+}
+
+fn read_shaped(text: &str, shape: &Shape, lines: Option<&Lines>) -> Result<Node, NotYaml> {
+    let seed = Shaped { shape, lines, path: &[] };
     if matches!(shape, Shape::Null) {
         return Ok(seed.node(Content::Null));
     }
     seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(not_yaml)
+}
+
+fn find_twice(shape: &Shape, path: &mut Vec<String>, lines: &Lines, twice: &mut Vec<Twice>) {
+    let children: Vec<(String, &Shape)> = match shape {
+        Shape::Null | Shape::Scalar => return,
+        Shape::List(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+        Shape::Mapping(entries) => entries.iter().map(|(key, value)| (key.clone(), value)).collect(),
+    };
+    for (number, (key, child)) in children.iter().enumerate() {
+        path.push(key.clone());
+        match children[number + 1..].iter().any(|(other, _)| other == key) {
+            // What this one says is lost, so that nothing in it matters.
+            true if twice.iter().all(|known| known.key != *key) => {
+                twice.push(Twice { key: unmark(key), lines: lines.first_and_last(path) });
+            }
+            true => {}
+            false => find_twice(child, path, lines, twice),
+        }
+        path.pop();
+    }
 }
 
 /// `{` and `}` mean something to YAML within `[…]`; these two, meant for private use, stand for those of `${NAME}`.
@@ -89,7 +135,11 @@ fn mark(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("${") {
         marked.push_str(before);
         let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-        match after.split_once('}').filter(|(name, _)| name.chars().all(is_part)) {
+        let is_name = |inside: &str| {
+            let (name, default) = inside.split_once(":-").unwrap_or((inside, ""));
+            name.chars().all(is_part) && !default.contains(['\n', '{', '"', '\''])
+        };
+        match after.split_once('}').filter(|(inside, _)| is_name(inside)) {
             Some((name, behind)) => {
                 marked.extend([OPEN.to_string().as_str(), name, CLOSE.to_string().as_str()]);
                 rest = behind;
@@ -112,7 +162,7 @@ enum Shape {
     Null,
     Scalar,
     List(Vec<Shape>),
-    Mapping(Vec<Shape>),
+    Mapping(Vec<(String, Shape)>),
 }
 
 impl<'de> Deserialize<'de> for Shape {
@@ -176,20 +226,19 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
-        let (mut keys, mut shapes) = (Vec::new(), Vec::new());
+        let mut shapes = Vec::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if keys.contains(&key) {
-                return Err(A::Error::custom(format!("the key '{key}' is given twice")));
-            }
-            keys.push(key);
-            shapes.push(entries.next_value()?);
+            shapes.push((key, entries.next_value()?));
         }
         Ok(Shape::Mapping(shapes))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Shape, A::Error> {
-        let (tag, _) = tagged.variant::<String>()?;
-        Err(A::Error::custom(format!("the tag !{tag} means nothing here")))
+        // What follows the ! may be a secret.
+        let (_, _) = tagged.variant::<IgnoredAny>()?;
+        Err(A::Error::custom(
+            "a tag (what begins with !) means nothing here; if it belongs to the value, put the value in quotes",
+        ))
     }
 }
 
@@ -255,10 +304,14 @@ impl<'de> Visitor<'de> for Shaped<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
         let Shape::Mapping(shapes) = self.shape else { return Err(A::Error::custom("a mapping came unexpected")) };
         let mut nodes = Vec::new();
-        for shape in shapes {
+        for (_, shape) in shapes {
             let Some(key) = entries.next_key::<String>()? else { break };
             let path = self.path_to(key.clone());
-            nodes.push((unmark(&key), entries.next_value_seed(self.at(shape, &path))?));
+            let node = entries.next_value_seed(self.at(shape, &path))?;
+            let key = unmark(&key);
+            // The last one counts, as for other readers of YAML.
+            nodes.retain(|(known, _)| *known != key);
+            nodes.push((key, node));
         }
         Ok(self.node(Content::Mapping(with_merged(nodes))))
     }
@@ -300,11 +353,11 @@ mod tests {
     }
 
     fn read_pieces(text: &str) -> Vec<String> {
-        pieces(&read(text).unwrap_or_else(|e| panic!("{}", e.message)), "")
+        pieces(&read(text).unwrap_or_else(|e| panic!("{}", e.message)).node, "")
     }
 
     fn fault(text: &str) -> (Option<usize>, String) {
-        read(text).map_or_else(|e| (e.line, e.message), |node| panic!("{node:?}"))
+        read(text).map_or_else(|e| (e.line, e.message), |document| panic!("{:?}", document.node))
     }
 
     #[test]
@@ -345,7 +398,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_nothing() {
         for text in ["", "\n", "# only this\n", "---\n"] {
-            assert_eq!(read(text).ok().map(|node| node.content), Some(Content::Null), "{text:?}");
+            assert_eq!(read(text).ok().map(|document| document.node.content), Some(Content::Null), "{text:?}");
         }
     }
 
@@ -356,10 +409,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_is_an_error_with_its_name() {
-        let (line, message) = fault("a: 1\nsection:\n  b: 1\n  b: 2\n");
-        assert!(message.contains("the key 'b' is given twice"), "{message}");
-        assert_eq!(line, Some(3));
+    fn of_a_key_given_twice_the_last_one_counts_and_both_lines_are_told() {
+        let text = "a: 1\nsection:\n  b: 1\n  c: 2\n  b: 3\na: 4\n";
+        assert_eq!(read_pieces(text), ["/section/c@4=2", "/section/b@5=3", "/a@6=4"]);
+        let twice = |text: &str| read(text).unwrap_or_else(|e| panic!("{}", e.message)).twice;
+        let of = |key: &str, lines| Twice { key: key.into(), lines };
+        assert_eq!(twice(text), [of("a", (1, 6)), of("b", (3, 5))]);
+        // Of a section that is given twice, what the first one says is lost.
+        let sections = "s:\n  a: 1\ns:\n  b: 2\n";
+        assert_eq!(read_pieces(sections), ["/s/b@4=2"]);
+        assert_eq!(twice(sections), [of("s", (1, 3))]);
+        assert_eq!(twice("a: {b: 1, b: 2}"), [of("b", (1, 1))]);
+        assert_eq!(twice("a: [{b: 1}, {b: 2}]"), []);
     }
 
     #[test]
@@ -370,6 +431,8 @@ mod tests {
 
     #[test]
     fn a_tag_is_an_error() {
-        assert!(fault("a: !env X\n").1.contains("!env"));
+        let message = fault("a: !hidden X\n").1;
+        assert!(message.contains("put the value in quotes") && !message.contains("hidden"), "{message}");
+        assert!(!fault("a: !hidden\n").1.contains("hidden"));
     }
 }

@@ -53,6 +53,7 @@ mod state;
 mod stress;
 mod stub;
 mod support;
+mod surroundings;
 mod tidy;
 mod tls;
 mod truncate;

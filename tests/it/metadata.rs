@@ -82,6 +82,35 @@ fn a_year_specific_api_gets_the_configured_year_and_not_the_one_of_its_clock() {
 }
 
 #[test]
+fn a_year_specific_api_is_never_loaded_with_a_year_that_nobody_said() {
+    let about = json!({"version": "6.1", "apiMode": "Year Specific"});
+    let api = Stub::api(vec![
+        ("/api", discovery(about, "/api/metadata/data/v3/2025/dependencies", "/api/data/v3/2025")),
+        ("/api/metadata/data/v3/2024/dependencies", dependencies()),
+    ]);
+    let ended = folder_for(&api.url("/api"), "").run(&["send"]).expect(2);
+    ended.tells(&["the API is year-specific, so its URLs need edfi_api.year: set it"]);
+    let folder = folder_for(&api.url("/api"), "edfi_api_year: ${SCHOOL_YEAR}\n");
+    let ended = folder.run(&["send"]).expect(2);
+    ended.tells(&["edfi_api_year: ${SCHOOL_YEAR} is set neither", "this API's URLs need it"]);
+    assert!(!api.lines().iter().any(|line| line.starts_with("POST")), "{:?}", api.lines());
+    folder.run(&["send", "-p", r#"{"SCHOOL_YEAR": "2024"}"#]).expect(0);
+    assert_eq!(api.lines().last().unwrap(), "POST /api/data/v3/2024/ed-fi/students");
+}
+
+#[test]
+fn a_mode_that_nobody_said_is_not_guessed_where_the_api_does_not_tell_it() {
+    // An ODS/API 5.3 tells no mode.
+    let api = Stub::api(vec![
+        ("/api", discovery(json!({"version": "5.3"}), "/api/metadata/data/v3/dependencies", "/api/data/v3")),
+        ("/api/metadata/data/v3/dependencies", dependencies()),
+    ]);
+    let folder = folder_for(&api.url("/api"), "edfi_api_mode: ${MODE}\n");
+    folder.run(&["send"]).expect(2).tells(&["edfi_api_mode: ${MODE} is set neither", "this API's URLs need it"]);
+    folder.run(&["send", "-p", r#"{"MODE": "shared_instance"}"#]).expect(0);
+}
+
+#[test]
 fn an_api_without_a_version_in_its_urls_and_with_placeholders_is_taken_at_its_word() {
     let about = json!({"version": "8.0.0", "applicationName": "Ed-Fi API"});
     let api = Stub::api(vec![
