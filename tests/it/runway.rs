@@ -142,25 +142,23 @@ fn a_user_without_a_home_that_can_be_written_sends_as_well_and_without_state_eac
         // Below a file not even root can make a folder.
         |command| _ = command.env("HOME", "/dev/null/nobody"),
     ];
-    let published = bundles("../shared/bundles").into_iter().take(4);
-    for bundle in bundles("fixtures/bundles").into_iter().chain(published) {
+    let all = bundles("fixtures/bundles").into_iter().chain(bundles("../shared/bundles"));
+    for (bundle, home) in all.zip(homes.into_iter().cycle()) {
         let stateful = fs::read_to_string(&bundle).unwrap().contains("state_dir: ./");
-        for home in homes {
-            let job = Job::new(&bundle, &sandbox);
-            let send = || {
-                job.send(|command| {
-                    as_nobody(&job, command);
-                    home(command);
-                })
-            };
-            let (run, results) = send();
-            assert_eq!((run.code(), shown(&results)), (0, [PAYLOADS, 0, 0]), "{}\n{}", bundle.display(), run.err);
-            if !stateful {
-                run.tells(&["without a state folder"]);
-            }
-            let expected = if stateful { (99, [PAYLOADS, PAYLOADS, 0]) } else { (0, [PAYLOADS, 0, 0]) };
-            let (run, results) = send();
-            assert_eq!((run.code(), shown(&results)), expected, "{}\n{}", bundle.display(), run.err);
+        let job = Job::new(&bundle, &sandbox);
+        let send = || {
+            job.send(|command| {
+                as_nobody(&job, command);
+                home(command);
+            })
+        };
+        let (run, results) = send();
+        assert_eq!((run.code(), shown(&results)), (0, [PAYLOADS, 0, 0]), "{}\n{}", bundle.display(), run.err);
+        if !stateful {
+            run.tells(&["without a state folder"]);
         }
+        let expected = if stateful { (99, [PAYLOADS, PAYLOADS, 0]) } else { (0, [PAYLOADS, 0, 0]) };
+        let (run, results) = send();
+        assert_eq!((run.code(), shown(&results)), expected, "{}\n{}", bundle.display(), run.err);
     }
 }
