@@ -78,7 +78,8 @@ impl Twins {
         assert_eq!(results(&self.ours), results(&self.theirs), "left: the results of {}", said());
         assert_eq!(files(&self.ours), files(&self.theirs), "left: the files after {}", said());
         assert_eq!(requests(&self.ours), requests(&self.theirs), "left: what arrived after {}", said());
-        if args.contains(&"count") {
+        // Into a results file the Python only writes, and prints nothing.
+        if args.contains(&"count") && !args.contains(&"--results-file") {
             assert_eq!(ours.out, theirs.out, "left: what was printed by {}", said());
         }
     }
@@ -161,11 +162,10 @@ fn files(stage: &Stage) -> BTreeMap<String, Vec<Value>> {
     files.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).map(named).collect()
 }
 
-/// A record without what the API added to it.
+/// A record without what the API added to it, and without the nulls that the Python writes for keys of `-k` that a record lacks.
 fn without_additions(mut record: Value) -> Value {
-    for key in ["id", "_etag", "_lastModifiedDate"] {
-        record.as_object_mut().unwrap().remove(key);
-    }
+    let additions = ["id", "_etag", "_lastModifiedDate"];
+    record.as_object_mut().unwrap().retain(|key, value| !additions.contains(&key.as_str()) && !value.is_null());
     record
 }
 
@@ -268,11 +268,14 @@ fn peer_and_binary_end_with_the_same_codes() {
 #[ignore = "needs the Python lightbeam: make test-peer"]
 fn peer_and_binary_fetch_over_their_own_files() {
     let twins = Twins::new();
-    twins.data("students.jsonl", &students(3));
+    // The Python looks for keys in the first record only.
+    twins.data("students.jsonl", &[students(1)[0].replace("}", r#","middleName":"Augusta"}"#)]);
+    twins.run(&["send"], 0);
+    twins.data("students.jsonl", &students(3)[1..]);
     twins.run(&["send"], 0);
     fs::remove_file(twins.ours.folder.0.join("data/students.jsonl")).unwrap();
     fs::remove_file(twins.theirs.folder.0.join("data/students.jsonl")).unwrap();
-    for selection in [&["-k", "studentUniqueId,lastSurname"][..], &["-d", "id,_etag,birthDate"], &[]] {
+    for selection in [&["-k", "studentUniqueId,middleName"][..], &["-d", "id,_etag,birthDate"], &[]] {
         twins.run(&[&["fetch", "-s", "students"], selection].concat(), 0);
     }
     twins.run(&["fetch", "-s", "students", "-q", r#"{"studentUniqueId": "2"}"#], 0);
