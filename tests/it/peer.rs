@@ -256,12 +256,13 @@ fn peer_and_binary_end_with_the_same_codes() {
     hopeless.data("students.jsonl", &[WRONG.into()]);
     hopeless.run(send, 1);
     let empty = Twins::new();
+    // The Python leaves no results file where there is nothing to read.
     for command in [&send[..], validate, &["delete"]] {
-        empty.run(command, 255);
+        empty.differ(command, 255, 255);
     }
     empty.data("students.jsonl", &[]);
     empty.run(send, 99);
-    empty.run(&["send", "-s", "schools", "--results-file", "results.json"], 255);
+    empty.differ(&["send", "-s", "schools"], 255, 255);
 }
 
 #[test]
