@@ -23,7 +23,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use self::count::Census;
-use self::finish::{Ended, File, finish, say};
+use self::finish::{Ended, File, finish, finish_with_table, say};
 use crate::api::cache;
 use crate::cli::{Command, DeleteArgs, FetchArgs, Invocation, LogFormat, Note, Output, Run};
 use crate::clock;
@@ -268,7 +268,7 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         true => File::OwnResults,
         false => File::Text(&table),
     };
-    finish(&Ended { exit, text: &text, results: &results, file }, run, config, terminal)
+    finish_with_table(&Ended { exit, text: &text, results: &results, file }, run, config, terminal)
 }
 
 fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {

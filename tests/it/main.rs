@@ -1,6 +1,7 @@
 //! Every test that looks at the project from outside, in one binary; one module a subject.
 
 mod agreement;
+mod airflow;
 mod answers;
 mod callers;
 mod chance;
@@ -34,6 +35,8 @@ mod one_record;
 mod order;
 mod packed;
 mod pages;
+mod peer;
+mod peer_suite;
 mod plans;
 mod policy;
 mod profiles;
@@ -45,6 +48,7 @@ mod resend;
 mod results;
 mod returned;
 mod roster;
+mod runway;
 mod same_key;
 mod sandbox;
 mod secrets;

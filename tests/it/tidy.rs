@@ -161,6 +161,15 @@ fn no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() {
 }
 
 #[test]
+fn what_runs_from_the_shell_asks_cargo_where_it_builds() {
+    for file in ["Makefile", ".ci/run"] {
+        // With CARGO_TARGET_DIR, or a target folder in cargo's configuration, nothing is there.
+        let fixed = read(file).lines().find(|line| line.contains("target/")).map(String::from);
+        assert_eq!(fixed, None, "{file}");
+    }
+}
+
+#[test]
 fn the_readme_mentions_every_command_option_key_and_exit_code() {
     let readme = read("README.md");
     let mut missing = Vec::new();
