@@ -23,23 +23,24 @@ const KEYS: [&str; 14] = [
 
 /// What the Python lightbeam would write in place of these results of send, validate or validate+send.
 pub fn of(mut results: Value) -> Value {
-    // Its validate+send writes what send has to say.
+    // What validate finds has a method where an answer has a status. Its validate+send writes what send has to say.
+    let kind = if results["command"] == "validate" { "method" } else { "status_code" };
     if results["command"] == "validate+send" {
         results["command"] = "send".into();
     }
     let Value::Object(mut results) = results else { return results };
     if let Some(Value::Object(resources)) = results.get_mut("resources") {
-        resources.values_mut().for_each(|value| *value = resource(value));
+        resources.values_mut().for_each(|value| *value = resource(value, kind));
     }
     let kept = KEYS.iter().filter_map(|key| Some((key.to_string(), results.remove(*key)?)));
     Value::Object(kept.collect())
 }
 
-fn resource(value: &Value) -> Value {
+fn resource(value: &Value, kind: &str) -> Value {
     let mut kept = Map::new();
     let is_some = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
     if is_some(&value["failures"]) {
-        kept.insert("failures".into(), failures(&value["failures"]).into());
+        kept.insert("failures".into(), failures(&value["failures"], kind).into());
     }
     if is_some(&value["successes"]) {
         kept.insert("successes".into(), value["successes"].clone());
@@ -51,11 +52,9 @@ fn resource(value: &Value) -> Value {
 }
 
 /// One entry for each message of each failure: an answer with several faults is several failures there.
-fn failures(all: &Value) -> Vec<Value> {
+fn failures(all: &Value, kind: &str) -> Vec<Value> {
     let mut kept: Vec<Value> = Vec::new();
     for failure in all.as_array().into_iter().flatten() {
-        // What validation finds has a method where an answer has a status.
-        let kind = if failure["method"].is_null() { "status_code" } else { "method" };
         for message in messages(failure) {
             let same = |other: &&mut Value| {
                 other[kind] == failure[kind] && other["message"] == message && other["file"] == failure["file"]
@@ -128,6 +127,20 @@ mod tests {
         };
         let expected = json!([entry(one, &[1, 2]), entry("firstName is required. (at $.firstName)", &[2])]);
         assert_eq!(kept["resources"]["students"]["failures"], expected);
+    }
+
+    #[test]
+    fn what_validate_finds_has_a_method_and_what_send_says_a_status_even_where_there_was_no_answer() {
+        let found =
+            json!([{"method": "schema", "path": "$", "message": "x", "file": "a", "count": 1, "line_numbers": [1]}]);
+        let keys = |command: &str| {
+            let mut results = results(found.clone());
+            results["command"] = command.into();
+            let kept = of(results);
+            let failure = kept["resources"]["students"]["failures"][0].as_object().unwrap();
+            failure.keys().next().unwrap().clone()
+        };
+        assert_eq!([keys("validate"), keys("send"), keys("validate+send")], ["method", "status_code", "status_code"]);
     }
 
     #[test]

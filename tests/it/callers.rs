@@ -59,7 +59,9 @@ fn names_that_match_nothing_are_a_warning_that_summary_and_results_repeat() {
         }
         let ended = stage.run(&args).expect(0);
         assert!(ended.err.contains(&format!("WARNING {told}")), "{command}: {}", ended.err);
-        assert!(ended.out.contains(&format!("Warning: {told}")), "{command}: {}", ended.out);
+        // Below the table of count, which programs read, nothing stands.
+        let is_told = ended.out.contains(&format!("Warning: {told}"));
+        assert_eq!(is_told, command != "count", "{command}: {}", ended.out);
         assert!(ended.err.contains("the selector neither matches no resource"), "{command}: {}", ended.err);
         if command != "plan" {
             let bytes = std::fs::read(stage.folder.0.join("results.json")).unwrap();

@@ -75,6 +75,7 @@ fn both_generations_send_the_same() {
 #[test]
 fn a_key_in_both_forms_with_different_values_names_both_lines() {
     let stage = Stage::new();
+    stage.data("students.jsonl", &students(1));
     let more = "connection_timeout: 5\nconnection:\n  timeout: 6\n";
     stage.folder.config(&stage.sandbox.url(), more);
     let err = stage.run(&["send"]).expect(2).err;

@@ -235,7 +235,11 @@ fn a_file_that_is_no_json_text_is_one_failure_that_says_what_it_is_for_send_and_
     let table = "studentUniqueId,firstName\n1,Ada\n".repeat(500);
     let page = "<html>\n<p>Not Found</p>\n".repeat(1_000);
     let files: [(&str, &[u8], &str); 6] = [
-        ("gzip", &packed, "the file is compressed with gzip; unpack it: gunzip -c data/students/gzip.jsonl"),
+        (
+            "gzip",
+            &packed,
+            "the file is compressed with gzip; name it NAME.jsonl.gz, or unpack it: gunzip -c data/students/gzip.jsonl",
+        ),
         ("noise", &noise, "the file is binary data, not text"),
         ("page", page.as_bytes(), "the file is XML or HTML"),
         ("table", table.as_bytes(), "the file holds no JSON: none of its first 1,000 lines begins with {"),

@@ -38,7 +38,7 @@ fn a_disk_that_fills_up_stops_a_run_and_what_was_written_down_is_not_sent_again(
     let stage = Stage::new();
     stage.data("students.jsonl", &students(PAYLOADS));
     // So that metadata is there and the journal is the first to meet the limit.
-    stage.send(&["--selector", "students", "--set", "data_dir", "."]).0.expect(0);
+    stage.send(&["--selector", "students", "--set", "data_dir", ".", "--allow-empty"]).0.expect(0);
     let run = send_on_a_disk_of(&stage, 200).expect(4);
     assert!(run.out.contains("cannot write the journal") && run.out.contains("File too large"), "{}", run.out);
 

@@ -103,7 +103,7 @@ fn one_file_each(folder: &Folder, dependencies: &Value, namespace: &str) -> BTre
     for entry in dependencies.as_array().unwrap() {
         let (of, name) = entry["resource"].as_str().unwrap().trim_matches('/').split_once('/').unwrap();
         if of == namespace && entry["operations"].as_array().unwrap().contains(&"Create".into()) {
-            folder.data(&format!("{name}.jsonl"), &[]);
+            folder.data(&format!("{name}.jsonl"), &["{}".into()]);
             orders.insert(name.to_owned(), entry["order"].as_u64().unwrap());
         }
     }

@@ -17,7 +17,8 @@ fn fetched(stage: &Stage, args: &[&str]) -> BTreeMap<String, Vec<Value>> {
         let name = entry.file_name().into_string().unwrap().trim_end_matches(".jsonl").to_owned();
         (name, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     };
-    fs::read_dir(&folder).unwrap().map(|entry| read(entry.unwrap())).collect()
+    let is_data = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    fs::read_dir(&folder).unwrap().map(Result::unwrap).filter(is_data).map(read).collect()
 }
 
 /// What a document says that is not so of a value; counts the references and the empty lists.

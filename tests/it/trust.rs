@@ -114,7 +114,7 @@ fn a_secret_in_the_wrong_place_of_the_command_line_does_not_show() {
     let host = Host::usual();
     let folder = for_host(&host);
     for args in [
-        &["send", "--set", SECRET, "x"][..],
+        &["send", "--set", SECRET, "x", "connection.timeout", "x"][..],
         &["send", "--set", "edfi_api.client_id", "x", SECRET],
         &["send", "--set", "connection.timeout", "${S}", "-p", &format!(r#"{{"S":"{SECRET}"}}"#)],
         &["send", "--set", "connection.proxy", SECRET],
@@ -122,6 +122,9 @@ fn a_secret_in_the_wrong_place_of_the_command_line_does_not_show() {
         let ended = folder.run(args).expect(2);
         nothing_shows(&folder, &ended);
     }
+    folder.data("students.jsonl", &students(1));
+    let ended = folder.run(&["send", "--set", SECRET, "x"]).expect(0);
+    nothing_shows(&folder, &ended);
 }
 
 #[cfg(unix)]
