@@ -9,7 +9,7 @@ use fxhash::{FxHashMap, FxHasher};
 
 use super::descriptors::Known;
 use super::findings::{Beside, Counts, Finding, Gathered, Met, Severity};
-use crate::check::{Checker, Fault, Method, Notes, Refers, Rule};
+use crate::check::{Checker, Fault, Method, Notes, Refers, Rule, Taken};
 use crate::config::validate::{Unknown, Validate};
 use crate::edfi::key::{Keys, StrictKey};
 use crate::resource::Resource;
@@ -174,6 +174,11 @@ impl<'a> Reader<'_, 'a> {
         for fault in self.notes.faults.drain(..) {
             if let Some((finding, met)) = inspector.finding(line, fault) {
                 self.found.add(finding, met);
+            }
+        }
+        for Taken { fault, .. } in self.notes.taken.drain(..) {
+            if let Some((finding, met)) = inspector.finding(line, fault) {
+                self.found.add(Finding { severity: Severity::Warning, ..finding }, met);
             }
         }
         if inspector.does(Method::Descriptors) {
