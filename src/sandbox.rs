@@ -1,9 +1,10 @@
 //! An Ed-Fi API in memory, on loopback only: for newcomers, rehearsals and tests.
 //!
-//! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
+//! It answers as an ODS/API 7.3 does, or as the version that its metadata or [`Options::version`] name: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
 //! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
-//! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School
+//! there is a value of that descriptor, because a real API has its descriptors loaded before anybody posts. What the version takes
+//! although its documents forbid it is stored as that version would store it ([`crate::edfi::tolerance`]). School
 //! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
 //! deletes and key changes among the change queries.
 //!
@@ -56,6 +57,8 @@ pub struct Options {
     pub port: u16,
     /// A folder of documents, or a file of saved metadata, to serve in place of the built-in Data Standard 5.0.
     pub metadata: Option<PathBuf>,
+    /// The version that its discovery document names, in place of that of the metadata: from 8 on it is a DMS.
+    pub version: Option<String>,
     /// Accept every payload for a known resource unread and keep none, for measurements.
     pub no_check: bool,
     /// How errors look.
@@ -105,6 +108,7 @@ impl Default for Options {
         Options {
             port: 0,
             metadata: None,
+            version: None,
             no_check: false,
             shape: Shape::New,
             latency: Duration::ZERO,
@@ -139,6 +143,7 @@ pub fn start(options: Options) -> Result<Sandbox> {
         Some(file) => Metadata::of_saved(Saved::read(file)?)?,
         None => Metadata::built_in()?,
     };
+    let metadata = metadata.of_version(options.version.as_deref());
     let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).or_stop(Exit::GivenUp, cannot)?;
     let address = listener.local_addr().or_stop(Exit::GivenUp, cannot)?;

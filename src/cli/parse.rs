@@ -268,6 +268,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Metadata => sandbox.metadata = path(),
             Id::NoCheck => sandbox.no_check = true,
             Id::Shape => sandbox.shape = raw.shape()?,
+            Id::ApiVersion => sandbox.version = Some(raw.version()?),
             Id::Latency => sandbox.latency = Some(raw.count(0..=u64::MAX)?),
             Id::Fail429 => sandbox.fail_429 = every()?,
             Id::RetryAfter => sandbox.retry_after = Some(raw.count(0..=u64::MAX)?),
@@ -660,6 +661,7 @@ mod tests {
             metadata: Some("docs".into()),
             no_check: true,
             shape: crate::cli::Shape::Old,
+            version: Some("6.2".into()),
             latency: Some(0),
             fail_429: Some(1),
             retry_after: Some(2),
@@ -672,7 +674,7 @@ mod tests {
             no_cursor: true,
             shift: Some(9),
         };
-        let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
+        let line = "sandbox --port 8080 --metadata docs --no-check --shape old --api-version 6.2 --latency 0 --fail-429 1 --retry-after 2 \
                     --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9";
         assert_eq!(command_of(line), Command::Sandbox(args));
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));

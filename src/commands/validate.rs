@@ -138,7 +138,7 @@ fn validated(
         false => None,
     };
     let known = Known::new(values, plan);
-    if does(Method::Descriptors) && !known.is_whole() && plan.jobs().next().is_some() {
+    if does(Method::Descriptors) && !known.is_told() && plan.jobs().next().is_some() {
         let text = "no descriptor values of the API are known: whether a descriptor exists was checked only where the \
                     load's own files have values of its namespace";
         unchecked.push(text.into());

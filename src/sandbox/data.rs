@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use fxhash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use super::Options;
 use super::answer::Answer;
 use super::http::Request;
 use super::lock;
+use super::metadata::Metadata;
 use super::paging::{Asked, partitions};
 use super::problem::Problem;
 use super::query;
@@ -19,6 +20,7 @@ use super::store::{Deleted, Demand, Store, identify};
 use crate::check::{Checkers, Fault, Notes};
 use crate::clock::unix_now;
 use crate::edfi::key::{StrictKey, text};
+use crate::edfi::tolerance::Product;
 use crate::model::openapi::SERVER_MADE;
 use crate::model::{Model, Values, values};
 use crate::resource::Resource;
@@ -35,11 +37,11 @@ pub struct Data {
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
+    /// The positions of the definitions of descriptors.
+    kinds: FxHashMap<Resource, usize>,
     /// The positions of the definitions of education organizations, and who posts one at present.
     organizations: Vec<usize>,
     posting_organizations: Mutex<()>,
-    /// For each descriptor the namespaces of which one was posted.
-    namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
     /// Whether pages can be asked for by a cursor.
@@ -66,9 +68,10 @@ enum Of {
 }
 
 impl Data {
-    /// The resources of `model`, no items but the school years and descriptors of these `values`.
-    pub fn new(model: Arc<Model>, values: &Values, options: &Options) -> Data {
-        let forbid = &options.forbid;
+    /// The resources of `metadata`, no items but the school years and the values of its descriptors.
+    pub fn new(metadata: &Metadata, options: &Options) -> Data {
+        let (model, forbid) = (metadata.model.clone(), &options.forbid);
+        let tolerance = Product::of_discovery(&metadata.discovery).tolerance();
         let paths: Vec<Box<str>> = model.definitions().iter().map(|d| d.resource.to_string().into()).collect();
         let is_forbidden =
             |resource: &Resource| forbid.iter().any(|name| name == resource.name() || *name == resource.to_string());
@@ -84,16 +87,20 @@ impl Data {
                 .map(|(at, _)| at)
                 .collect(),
             posting_organizations: Mutex::default(),
-            checkers: Checkers::new(model.definitions()),
+            kinds: (0..)
+                .zip(model.definitions())
+                .filter(|(_, d)| d.resource.is_descriptor())
+                .map(|(at, d)| (d.resource.clone(), at))
+                .collect(),
+            checkers: Checkers::of_api(model.definitions(), tolerance),
             model,
-            namespaces: RwLock::default(),
             unchecked: options.no_check.then(|| AtomicU64::new(0)),
             cursor: !options.no_cursor,
             shift: options.shift,
             pages: AtomicU64::new(0),
         };
         data.add_school_years();
-        data.add_descriptors(values);
+        data.add_descriptors(&metadata.values);
         data
     }
 
@@ -105,7 +112,6 @@ impl Data {
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
                 let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
-                lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
             }
         }
     }
@@ -207,11 +213,8 @@ impl Data {
         let id = identify(resource, key);
         let demands = self.demands(&notes);
         let _organizations = self.unique_organization(position, key)?;
-        let upserted = self.store.upsert(position, id, &without_server_made(body, object), &demands, unix_now());
+        let upserted = self.store.upsert(position, id, &as_stored(body, payload, &notes), &demands, unix_now());
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
-        if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
-            lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace.to_owned());
-        }
         let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
         Ok(Answer { location, etag: Some(upserted.version), ..Answer::empty(status) })
@@ -234,7 +237,7 @@ impl Data {
     }
 
     /// What has to be there: first each reference, then each descriptor. A descriptor that is not there is an error only if
-    /// one of its kind and namespace was posted: a real API has its descriptors loaded before anybody posts.
+    /// there is any value of it: a real API has its descriptors loaded before anybody posts.
     fn demands(&self, notes: &Notes<'_>) -> Vec<Demand> {
         let references = notes.references.iter().map(|reference| {
             let candidates = reference.to.targets.iter().map(|target| identify(target, reference.key)).collect();
@@ -243,8 +246,7 @@ impl Data {
         let descriptors = notes.descriptors.iter().map(|mention| {
             let (namespace, code_value) = notes.value(mention);
             let id = identify(mention.resource, StrictKey::of_descriptor(namespace, code_value));
-            let namespaces = lock::read(&self.namespaces);
-            let required = namespaces.get(mention.resource).is_some_and(|posted| posted.contains(namespace));
+            let required = self.kinds.get(mention.resource).is_some_and(|&kind| self.store.has_any(kind));
             Demand { candidates: vec![id], required }
         });
         references.chain(descriptors).collect()
@@ -336,14 +338,16 @@ fn unresolved(notes: &Notes<'_>, missing: usize) -> Problem {
     Problem::Invalid(vec![(notes.path(mention.place), message)])
 }
 
-/// The payload without what the server puts there by itself.
-fn without_server_made<'p>(body: &'p [u8], object: &serde_json::Map<String, Value>) -> Cow<'p, [u8]> {
-    if !SERVER_MADE.iter().any(|name| object.contains_key(*name)) {
+/// What the API makes of a payload, without what the server puts there by itself.
+fn as_stored<'p>(body: &'p [u8], mut payload: Value, notes: &Notes<'_>) -> Cow<'p, [u8]> {
+    if notes.taken.is_empty() && SERVER_MADE.iter().all(|name| payload.get(name).is_none()) {
         return body.into();
     }
-    let mut object = object.clone();
-    object.retain(|name, _| !SERVER_MADE.contains(&name.as_str()));
-    Value::Object(object).to_string().into_bytes().into()
+    notes.apply(&mut payload);
+    if let Some(object) = payload.as_object_mut() {
+        object.retain(|name, _| !SERVER_MADE.contains(&name.as_str()));
+    }
+    payload.to_string().into_bytes().into()
 }
 
 /// An item as the API shows it.

@@ -52,7 +52,7 @@ impl Service {
     pub fn new(options: Options, metadata: Metadata, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(metadata.model.clone(), &metadata.values, &options),
+            data: Data::new(&metadata, &options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
             library: Library::new(metadata, base.clone(), !options.no_cursor),

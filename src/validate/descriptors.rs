@@ -13,8 +13,8 @@ use crate::source::{Blocks, Piece};
 /// What is known of the values of descriptors.
 pub struct Known {
     values: Values,
-    /// Whether the API told of its values. Else nothing can be said of a namespace of which the load itself has no value.
-    whole: bool,
+    /// The descriptors of which the API told its values. Of others nothing can be said of a namespace of which the load itself has no value.
+    told: FxHashSet<Resource>,
     /// The descriptors and namespaces that the load's own files have values of.
     own: FxHashSet<(Resource, String)>,
 }
@@ -27,11 +27,10 @@ struct Record {
 }
 
 impl Known {
-    /// From what the API told, if it did, and the descriptors of the load. An API that has no values at all is one that was never filled, such
-    /// as a sandbox: it is taken for one that told nothing.
+    /// From what the API told, if it did, and the descriptors of the load.
     pub fn new(api: Option<Values>, plan: &Plan) -> Known {
         let mut values = api.unwrap_or_default();
-        let whole = values.count() > 0;
+        let told = values.descriptors().cloned().collect();
         let mut own = FxHashSet::default();
         for job in plan.jobs().filter(|job| job.turn.resource.is_descriptor()) {
             let resource = &job.turn.resource;
@@ -44,21 +43,27 @@ impl Known {
                 }
             }
         }
-        Known { values, whole, own }
+        Known { values, told, own }
     }
 
-    /// Whether the API told of its values.
-    pub fn is_whole(&self) -> bool {
-        self.whole
+    /// Whether the API told of the values of any descriptor.
+    pub fn is_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// Whether the API has no values of a descriptor, and the load neither. A real API has its descriptors before anybody sends; where it has
+    /// none, they are not there yet, and nothing can be said of any value. The sandbox goes by the same rule.
+    pub fn has_no_values(&self, descriptor: &Resource) -> bool {
+        self.told.contains(descriptor) && self.values.of(descriptor).next().is_none()
     }
 
     /// What to tell of a value that is not known; `None` if it is, or if nothing can be said of it.
     pub fn fault(&self, descriptor: &Resource, uri: &str) -> Option<String> {
-        if self.values.has(descriptor, uri)? {
+        if self.values.has(descriptor, uri)? || self.has_no_values(descriptor) {
             return None;
         }
         let namespace = uri.split_once('#').map_or(uri, |(namespace, _)| namespace).to_lowercase();
-        if !self.whole && !self.own.contains(&(descriptor.clone(), namespace)) {
+        if !self.told.contains(descriptor) && !self.own.contains(&(descriptor.clone(), namespace)) {
             return None;
         }
         let hint = self.values.nearest(descriptor, uri);
@@ -99,7 +104,7 @@ mod tests {
         let mut values = Values::default();
         values.add(&terms(), [FALL]);
         let known = Known::new(Some(values), &Plan::default());
-        assert!(known.is_whole());
+        assert!(known.is_told());
         assert_eq!(known.fault(&terms(), FALL), None);
         assert_eq!(
             known.fault(&terms(), "uri://x/TermDescriptor#Y").as_deref(),
@@ -109,10 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn an_api_without_any_values_tells_nothing() {
-        let mut empty = Values::default();
-        empty.add(&terms(), [""; 0]);
-        let known = Known::new(Some(empty), &Plan::default());
-        assert_eq!((known.is_whole(), known.fault(&terms(), FALL)), (false, None));
+    fn nothing_is_said_of_a_descriptor_of_which_the_api_has_no_values() {
+        let mut values = Values::default();
+        values.add(&terms(), [""; 0]);
+        values.add(&Resource::new("ed-fi", "sexDescriptors"), ["uri://ed-fi.org/SexDescriptor#Female"]);
+        let known = Known::new(Some(values), &Plan::default());
+        assert_eq!((known.has_no_values(&terms()), known.fault(&terms(), FALL)), (true, None));
+        assert!(!known.has_no_values(&Resource::new("ed-fi", "sexDescriptors")));
+        assert!(!known.has_no_values(&Resource::new("ed-fi", "otherDescriptors")), "of these it told nothing");
     }
 }
