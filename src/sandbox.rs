@@ -2,8 +2,8 @@
 //!
 //! It answers as an ODS/API 7.3 does, or as the version that its metadata or [`Options::version`] name: discovery at `/`, tokens at `/oauth/token`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
-//! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
-//! there is a value of that descriptor, because a real API has its descriptors loaded before anybody posts. What the version takes
+//! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only if
+//! its kind had values from the start or one of its kind and namespace was posted, because a real API has its descriptors loaded before anybody posts. What the version takes
 //! although its documents forbid it is stored as that version would store it ([`crate::edfi::tolerance`]). School
 //! years from 1991 to 2050 are there from the start. What it leaves out: PUT, authorization by relationships, cascading keys,
 //! deletes and key changes among the change queries.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use fxhash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
@@ -37,11 +37,13 @@ pub struct Data {
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
     store: Store,
-    /// The positions of the definitions of descriptors.
-    kinds: FxHashMap<Resource, usize>,
     /// The positions of the definitions of education organizations, and who posts one at present.
     organizations: Vec<usize>,
     posting_organizations: Mutex<()>,
+    /// The descriptors that had values from the start: they have all that they will ever have.
+    filled: FxHashSet<Resource>,
+    /// For each other descriptor the namespaces of which a value was posted.
+    namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
     /// Whether pages can be asked for by a cursor.
@@ -87,13 +89,10 @@ impl Data {
                 .map(|(at, _)| at)
                 .collect(),
             posting_organizations: Mutex::default(),
-            kinds: (0..)
-                .zip(model.definitions())
-                .filter(|(_, d)| d.resource.is_descriptor())
-                .map(|(at, d)| (d.resource.clone(), at))
-                .collect(),
             checkers: Checkers::of_api(model.definitions(), tolerance),
             model,
+            filled: metadata.values.descriptors().filter(|d| metadata.values.of(d).next().is_some()).cloned().collect(),
+            namespaces: RwLock::default(),
             unchecked: options.no_check.then(|| AtomicU64::new(0)),
             cursor: !options.no_cursor,
             shift: options.shift,
@@ -213,8 +212,12 @@ impl Data {
         let id = identify(resource, key);
         let demands = self.demands(&notes);
         let _organizations = self.unique_organization(position, key)?;
+        let namespace = payload["namespace"].as_str().map(str::to_owned);
         let upserted = self.store.upsert(position, id, &as_stored(body, payload, &notes), &demands, unix_now());
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
+        if let (true, Some(namespace)) = (resource.is_descriptor(), namespace) {
+            lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace);
+        }
         let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
         Ok(Answer { location, etag: Some(upserted.version), ..Answer::empty(status) })
@@ -237,7 +240,8 @@ impl Data {
     }
 
     /// What has to be there: first each reference, then each descriptor. A descriptor that is not there is an error only if
-    /// there is any value of it: a real API has its descriptors loaded before anybody posts.
+    /// its kind had values from the start, or one of its kind and namespace was posted: a real API has its descriptors loaded before anybody
+    /// posts.
     fn demands(&self, notes: &Notes<'_>) -> Vec<Demand> {
         let references = notes.references.iter().map(|reference| {
             let candidates = reference.to.targets.iter().map(|target| identify(target, reference.key)).collect();
@@ -246,7 +250,9 @@ impl Data {
         let descriptors = notes.descriptors.iter().map(|mention| {
             let (namespace, code_value) = notes.value(mention);
             let id = identify(mention.resource, StrictKey::of_descriptor(namespace, code_value));
-            let required = self.kinds.get(mention.resource).is_some_and(|&kind| self.store.has_any(kind));
+            let is_posted = |posted: &FxHashSet<String>| posted.iter().any(|own| own.eq_ignore_ascii_case(namespace));
+            let required = self.filled.contains(mention.resource)
+                || lock::read(&self.namespaces).get(mention.resource).is_some_and(is_posted);
             Demand { candidates: vec![id], required }
         });
         references.chain(descriptors).collect()

@@ -208,11 +208,6 @@ impl Store {
         hold(&self.listings[definition]).range(arrivals).map(|(_, id)| *id).collect()
     }
 
-    /// Whether there is an item of `definition`.
-    pub fn has_any(&self, definition: usize) -> bool {
-        !hold(&self.listings[definition]).is_empty()
-    }
-
     /// The highest version that anything has.
     pub fn newest(&self) -> u64 {
         self.clock.load(Ordering::Relaxed) - 1

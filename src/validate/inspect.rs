@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fxhash::{FxHashMap, FxHasher};
 
-use super::descriptors::Known;
+use super::descriptors::{Known, Verdict};
 use super::findings::{Beside, Counts, Finding, Gathered, Met, Severity};
 use crate::check::{Checker, Fault, Method, Notes, Refers, Rule, Taken};
 use crate::config::validate::{Unknown, Validate};
@@ -123,7 +123,7 @@ impl<'a> Inspector<'a> {
             }
         }
         inspected.without_values =
-            reader.kinds.values().filter(|kind| kind.has_no_values).map(|kind| kind.descriptor).collect();
+            reader.kinds.values().filter(|kind| kind.is_unchecked).map(|kind| kind.descriptor).collect();
         inspected.found = reader.found.found();
         inspected.block = (!inspected.mentions.is_empty()).then_some(block);
         inspected
@@ -156,8 +156,8 @@ fn unreadable(line: u64, message: String) -> (Finding, Met) {
 /// What is known of the values of one descriptor. Of a block, whose payloads say the same over and over.
 struct Kind<'a> {
     descriptor: &'a Resource,
-    /// So that no value of it is checked.
-    has_no_values: bool,
+    /// Whether a value could not be checked.
+    is_unchecked: bool,
     /// By value: what is wrong with it, if anything is.
     verdicts: FxHashMap<Box<str>, Option<Arc<str>>>,
 }
@@ -247,19 +247,19 @@ fn verdict<'a>(
     descriptor: &'a Resource,
     uri: &str,
 ) -> Option<Arc<str>> {
-    let kind = kinds.entry(std::ptr::from_ref(descriptor) as usize).or_insert_with(|| {
-        let has_no_values = known.has_no_values(descriptor);
-        Kind { descriptor, has_no_values, verdicts: FxHashMap::default() }
-    });
-    if kind.has_no_values {
-        return None;
-    }
+    let kind = kinds.entry(std::ptr::from_ref(descriptor) as usize);
+    let kind = kind.or_insert_with(|| Kind { descriptor, is_unchecked: false, verdicts: FxHashMap::default() });
     match kind.verdicts.get(uri) {
         Some(verdict) => verdict.clone(),
         None => {
-            let verdict: Option<Arc<str>> = known.fault(descriptor, uri).map(Into::into);
-            kind.verdicts.insert(uri.into(), verdict.clone());
-            verdict
+            let verdict = known.verdict(descriptor, uri);
+            kind.is_unchecked |= verdict == Verdict::NotChecked;
+            let fault: Option<Arc<str>> = match verdict {
+                Verdict::Fault(message) => Some(message.into()),
+                Verdict::Fine | Verdict::NotChecked => None,
+            };
+            kind.verdicts.insert(uri.into(), fault.clone());
+            fault
         }
     }
 }
