@@ -52,6 +52,7 @@ mod support;
 mod surroundings;
 mod tidy;
 mod tls;
+mod tolerance;
 mod truncate;
 mod trust;
 mod unknown_key;
