@@ -139,7 +139,8 @@ impl<'c> Spot<'_, 'c> {
             Form::Date => return self.other_date(text),
             Form::Time if formats::is_time(text) => {}
             Form::Time => self.wrong(Rule::Format, format_args!("must be a time such as 07:45:00")),
-            Form::DateTime if formats::is_date_time(text) => {}
+            Form::DateTime if formats::is_date_time(text) && !self.notes.tolerance.exact_times => {}
+            Form::DateTime if formats::is_exact_date_time(text) => {}
             Form::DateTime => return self.other_date_time(text),
             Form::Boolean | Form::Integer { .. } | Form::Number { .. } => return self.scalar_as_text(text),
             _ => self.mistyped("a string"),

@@ -73,6 +73,8 @@ pub struct Tolerance {
     pub scalars_as_text: bool,
     /// It refuses strings that begin or end with a blank.
     pub refuses_outer_blanks: bool,
+    /// It wants seconds and an offset in a date and time, as RFC 3339 does. No API does that, but the documents do.
+    pub exact_times: bool,
     /// It refuses strings that look like markup: `<` before a letter or one of `!/?`, and `&#`.
     pub refuses_markup: bool,
 }
@@ -81,7 +83,7 @@ impl Tolerance {
     /// The same API, but what its documents forbid is forbidden.
     pub fn strict(self) -> Tolerance {
         let Tolerance { refuses_outer_blanks, refuses_markup, .. } = self;
-        Tolerance { refuses_outer_blanks, refuses_markup, ..Tolerance::default() }
+        Tolerance { refuses_outer_blanks, refuses_markup, exact_times: true, ..Tolerance::default() }
     }
 }
 
@@ -114,7 +116,8 @@ mod tests {
     fn only_ods_7_1_and_dms_take_more_than_their_documents_and_none_does_when_strict() {
         for product in [Product::Unknown, Product::OlderOds, Product::Ods, Product::Dms] {
             let (tolerance, strict) = (product.tolerance(), product.tolerance().strict());
-            assert_eq!(tolerance == strict, matches!(product, Product::Unknown | Product::OlderOds), "{product:?}");
+            let is_as_documents = Tolerance { exact_times: true, ..tolerance } == strict;
+            assert_eq!(is_as_documents, matches!(product, Product::Unknown | Product::OlderOds), "{product:?}");
             assert_eq!(tolerance.refuses_markup, strict.refuses_markup);
             assert_eq!(tolerance.refuses_outer_blanks, strict.refuses_outer_blanks);
         }

@@ -33,6 +33,7 @@ mod order;
 mod pages;
 mod plans;
 mod policy;
+mod prism;
 mod profiles;
 mod properties;
 mod records;
