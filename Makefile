@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test test-nginx test-create check static bench bench-count bench-peer fuzz model district
+.PHONY: help demo test test-nginx test-create test-prism check static bench bench-count bench-peer fuzz model district
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -24,6 +24,16 @@ test-create: export EARTHMOVER := $(CURDIR)/$(earthmover)
 test-create: ## Make payloads with earthmover and the templates of create; installs earthmover from PyPI into target
 	test -x $(earthmover) || { python3 -m venv target/earthmover && target/earthmover/bin/pip install -q earthmover==0.4.10; }
 	cargo test --test it -- --ignored earthmover
+
+prism := target/prism/node_modules/.bin/prism
+test-prism: export PRISM := $(CURDIR)/$(prism)
+test-prism: ## Let Prism's mock server judge what validate judges; installs Prism with npm into target
+	@if test -x $(prism) || { mkdir -p target/prism && echo "Prism is installed with npm into target/prism" && \
+		npm install --silent --no-audit --no-fund --prefix target/prism @stoplight/prism-cli@5.14.2; }; then \
+		cargo test --test it -- --ignored --nocapture prism; \
+	else \
+		echo "Prism could not be installed with npm: its tests were not run"; \
+	fi
 
 check: ## Formatting, lints, documentation and every test
 	cargo fmt --check
