@@ -7,9 +7,7 @@ use super::compile::Form;
 use super::formats;
 use super::notes::{Rule, Slot, Taken};
 use super::spot::Spot;
-
-/// Years of two digits below this one are of this century. The frameworks of the ODS/API and the DMS draw the line here.
-const THIS_CENTURY: u16 = 50;
+use crate::edfi::key::slashed;
 
 impl Spot<'_, '_> {
     /// Notes that the API takes what is wrong by its document: as this value, which `made` puts into words.
@@ -130,53 +128,16 @@ fn looks_like_markup(text: &str) -> bool {
     })
 }
 
-/// `1/2/2010 07:45` with its date as ISO 8601 writes it; `None` if it has none with slashes. The month comes first where that gives a day
-/// that there is, else the day.
+/// `1/2/2010 07:45` with its date as ISO 8601 writes it; `None` if it has none with slashes.
 fn with_slashes(text: &str) -> Option<String> {
     let (date, time) = text.split_once(' ').map_or((text, None), |(date, time)| (date, Some(time)));
-    let mut parts = date.split('/');
-    let (first, second, year) = (parts.next()?, parts.next()?, parts.next().filter(|_| parts.next().is_none())?);
-    let number = |digits: &str, most: usize| {
-        let is_number = (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse::<u16>().ok().filter(|_| is_number)
-    };
-    let (first, second) = (number(first, 2)?, number(second, 2)?);
-    let year = match (year.len(), number(year, 4)?) {
-        (2, year) if year < THIS_CENTURY => 2000 + year,
-        (2, year) => 1900 + year,
-        (4, year) => year,
-        _ => return None,
-    };
-    let written =
-        |month: u16, day: u16| Some(format!("{year:04}-{month:02}-{day:02}")).filter(|date| formats::is_date(date));
-    let date = written(first, second).or_else(|| written(second, first))?;
-    Some(time.map_or_else(|| date.clone(), |time| format!("{date} {time}")))
+    let date = slashed(date)?;
+    Some(time.map_or_else(|| date.to_string(), |time| format!("{date} {time}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_with_slashes_has_its_month_first_where_that_can_be() {
-        let cases = [
-            ("1/2/2010", Some("2010-01-02")),
-            ("01/02/2010", Some("2010-01-02")),
-            ("31/12/2010", Some("2010-12-31")),
-            ("1/2/49", Some("2049-01-02")),
-            ("1/2/50", Some("1950-01-02")),
-            ("1/2/2010 07:45:00", Some("2010-01-02 07:45:00")),
-            ("2/30/2010", None),
-            ("1/2/201", None),
-            ("1/2", None),
-            ("1/2/3/2010", None),
-            ("2010-01-02", None),
-            ("+1/2/2010", None),
-        ];
-        for (text, date) in cases {
-            assert_eq!(with_slashes(text).as_deref(), date, "{text}");
-        }
-    }
 
     #[test]
     fn markup_is_what_asp_net_takes_for_it() {
