@@ -13,7 +13,7 @@ impl Spot<'_, '_> {
     /// Notes that the API takes what is wrong by its document: as this value, which `made` puts into words.
     fn taken(&mut self, rule: Rule, wrong: &str, made: &str, value: Value) {
         let place = self.place();
-        let fault = self.fault(rule, place, format_args!("{wrong}; this API takes it: {made}"));
+        let fault = self.fault(rule, place, format_args!("{wrong}; this API takes it and {made}"));
         self.notes.taken.push(Taken { fault, value, place });
     }
 
@@ -22,7 +22,7 @@ impl Spot<'_, '_> {
         let wrong = format!("must have at least {least} character{}", if least == 1 { "" } else { "s" });
         let is_optional = self.member.is_some_and(|member| !member.required);
         match text.is_empty() && is_optional && self.notes.tolerance.empty_optional_text {
-            true => self.taken(Rule::Length, &wrong, "it stores the empty string of what is optional", "".into()),
+            true => self.taken(Rule::Length, &wrong, "stores an empty string, as it is optional", "".into()),
             false => self.wrong(Rule::Length, format_args!("{wrong}")),
         }
     }
@@ -40,9 +40,9 @@ impl Spot<'_, '_> {
             return self.kept(text);
         };
         let made = match (is_rewritten, has_time) {
-            (true, false) => "it reads a date with slashes, the month first where that can be",
-            (true, true) => "it reads a date with slashes, the month first where that can be, and drops the time",
-            _ => "it drops the time",
+            (true, false) => "reads a date with slashes, the month first where that can be",
+            (true, true) => "reads a date with slashes, the month first where that can be, and drops the time",
+            _ => "drops the time",
         };
         self.taken(Rule::Format, WRONG, made, date.into());
         self.kept(date)
@@ -56,7 +56,7 @@ impl Spot<'_, '_> {
             self.wrong(Rule::Format, format_args!("{WRONG}"));
             return self.kept(text);
         };
-        let made = "it reads a date with slashes, the month first where that can be";
+        let made = "reads a date with slashes, the month first where that can be";
         self.taken(Rule::Format, WRONG, made, written.as_str().into());
         self.kept(&written)
     }
@@ -66,7 +66,7 @@ impl Spot<'_, '_> {
         let wanted = self.wanted().unwrap_or_default();
         let read = Some(text).filter(|_| self.notes.tolerance.scalars_as_text);
         let wrong = format!("must be {wanted}, not a string");
-        let made = format!("it reads {wanted} out of the string");
+        let made = format!("reads {wanted} out of the string");
         match (self.form, read.map(str::trim)) {
             (Form::Boolean, Some(text)) if ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {
                 let value = text.eq_ignore_ascii_case("true");

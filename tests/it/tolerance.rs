@@ -34,7 +34,7 @@ fn are_taken(version: &str, cases: &[Case]) {
     let payloads: Vec<_> = (1..).zip(cases).map(|(id, case)| with(student(id), case.change.clone())).collect();
     let stage = stage(version, &payloads);
     let (ended, results) = validate(&stage, &[]);
-    ended.expect(0).tells(&["warning: ", "this API takes it: ", "data/students.jsonl:1 $."]);
+    ended.expect(0).tells(&["warning: ", "this API takes it and ", "data/students.jsonl:1 $."]);
     assert_eq!(total(&results, "valid"), cases.len() as u64);
     assert_eq!(total(&results, "with_warnings"), cases.len() as u64);
     assert_eq!(results["resources"]["students"]["failures"], json!([]));
@@ -77,8 +77,8 @@ fn are_refused(version: &str, changes: &[Value]) {
     assert_eq!(total(&results, "failed"), changes.len() as u64);
 }
 
-const DROPS_THE_TIME: &str = "; this API takes it: it drops the time";
-const SLASHES: &str = "; this API takes it: it reads a date with slashes, the month first where that can be";
+const DROPS_THE_TIME: &str = "; this API takes it and drops the time";
+const SLASHES: &str = "; this API takes it and reads a date with slashes, the month first where that can be";
 
 #[test]
 fn an_ods_from_7_1_on_takes_an_empty_optional_string_and_a_date_with_a_time() {
@@ -90,7 +90,7 @@ fn an_ods_from_7_1_on_takes_an_empty_optional_string_and_a_date_with_a_time() {
                 Case {
                     change: json!({"middleName": ""}),
                     stored: json!(""),
-                    says: "; this API takes it: it stores the empty string of what is optional",
+                    says: "; this API takes it and stores an empty string, as it is optional",
                 },
                 // Source: edfi-api.md 4.4, from the advisories on the ODS/API 7.1.
                 Case {
@@ -112,12 +112,12 @@ fn a_dms_reads_booleans_numbers_and_dates_out_of_strings() {
             Case {
                 change: json!({"multipleBirthStatus": "true"}),
                 stored: json!(true),
-                says: "; this API takes it: it reads true or false out of the string",
+                says: "; this API takes it and reads true or false out of the string",
             },
             Case {
                 change: json!({"multipleBirthStatus": "False"}),
                 stored: json!(false),
-                says: "; this API takes it: it reads true or false out of the string",
+                says: "; this API takes it and reads true or false out of the string",
             },
             // Source: CoerceDateFormatMiddleware (DMS-722, pull request 626): month/day/year, and day/month/year where that gives no date.
             Case { change: json!({"birthDate": "1/2/2010"}), stored: json!("2010-01-02"), says: SLASHES },
