@@ -222,7 +222,15 @@ impl Catalog {
                 let meant = self.all().filter(|(_, bare)| *bare == Bare::This).map(|(turn, _)| turn.resource.name());
                 let namespaces = || self.namespaces.iter().map(String::as_str);
                 let namespace = || nearest(written, namespaces()).map(|near| format!("the namespace {near}"));
-                nearest(written, meant).map(str::to_owned).or_else(namespace)
+                // A name with a date or a number beside it is no nearer than others, but says what it is.
+                let part = || {
+                    let mut parts = written.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| *part != written);
+                    parts.find_map(|part| match self.meaning(part) {
+                        Meaning::One(turn) => Some(turn.resource.name()),
+                        _ => None,
+                    })
+                };
+                nearest(written, meant).or_else(part).map(str::to_owned).or_else(namespace)
             }
         };
         near.map_or(String::new(), |near| format!("; did you mean {near}?"))

@@ -68,7 +68,7 @@ mod tests {
     use crate::digest::Digest;
     use crate::model::{Model, Natural};
     use crate::payload::Payload;
-    use crate::source::Block;
+    use crate::source::{Block, Origin};
 
     /// Payloads that wait, from lines such as `3<2` (the key 3, a child of 2).
     fn waiting(lines: &[&str]) -> Vec<Parked> {
@@ -91,7 +91,14 @@ mod tests {
             };
             let (digest, key, range) = (Digest::of(text.as_bytes()), natural.keys(&text).unwrap(), 0..text.len());
             let file = Path::new("units.jsonl").into();
-            let block = Block { resource: 0, file, first_line: number, offset: 0, bytes: text.into_bytes() };
+            let block = Block {
+                resource: 0,
+                file,
+                first_line: number,
+                origin: Origin::File(0),
+                taken: 0,
+                bytes: text.into_bytes(),
+            };
             Payload::new(Arc::new(block), number, range, digest, key, None).wait(Some(&natural))
         };
         (1..).zip(lines).map(parked).collect()

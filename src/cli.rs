@@ -111,6 +111,8 @@ pub struct Run {
     pub strict: bool,
     /// Exit 0 where only some payloads failed.
     pub partial_ok: bool,
+    /// It is no fault if there is nothing to read.
+    pub allow_empty: bool,
     /// What is told meanwhile.
     pub output: Output,
 }
@@ -167,6 +169,10 @@ pub struct SandboxArgs {
     pub port: u16,
     /// The folder of documents or the file to serve; `None`: the built-in model of Data Standard 5.0.
     pub metadata: Option<PathBuf>,
+    /// The file with the caller's claims; `None`: the caller may do anything.
+    pub claims: Option<PathBuf>,
+    /// The file that gets a configuration for the sandbox.
+    pub write_config: Option<PathBuf>,
     /// Accept every payload unread.
     pub no_check: bool,
     /// How bodies of errors look.
@@ -183,6 +189,14 @@ pub struct SandboxArgs {
     pub fail_500: Option<u64>,
     /// Every how manieth request is answered with 503.
     pub fail_503: Option<u64>,
+    /// Every how manieth request a gateway answers with a page.
+    pub fail_html: Option<u64>,
+    /// Every how manieth request a gateway answers with a redirect.
+    pub fail_302: Option<u64>,
+    /// After how many requests nobody answers for a while.
+    pub restart_after: Option<u64>,
+    /// For how many seconds; `None`: as the sandbox has it.
+    pub restart_for: Option<u64>,
     /// At every how manieth request the connection is cut.
     pub cut: Option<u64>,
     /// Every how manieth request is never answered.

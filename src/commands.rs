@@ -23,7 +23,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use self::count::Census;
-use self::finish::{Ended, File, finish, say};
+use self::finish::{Ended, File, finish, finish_with_table, say};
 use crate::api::cache;
 use crate::cli::{Command, DeleteArgs, FetchArgs, Invocation, LogFormat, Note, Output, Run};
 use crate::clock;
@@ -35,6 +35,7 @@ use crate::exit::Exit;
 use crate::fetch::harvest::Yield;
 use crate::interrupt::Interrupt;
 use crate::observer::Observer;
+use crate::rejects;
 use crate::report::Summary;
 use crate::results::Stopped;
 use crate::state::resend::Resend;
@@ -120,6 +121,30 @@ fn configured(run: &Run, notes: &[Note], command: impl FnOnce(&Run, &Config, &mu
     config.code(exit)
 }
 
+/// Why a run ends that has nothing to read: most likely its folder was not mounted, or its files have other names. A
+/// folder of rejects may well be empty.
+fn nothing_read(is_empty: bool, run: &Run, config: &Config, terminal: &mut Terminal) -> Option<Stopped> {
+    if !is_empty || run.allow_empty {
+        return None;
+    }
+    let folder = &config.data_dir;
+    if rejects::is_of_rejects(folder, config.rejects_dir.as_deref(), config.state_dir.as_deref()) {
+        terminal.log(Level::Info, &format!("there are no rejects in {}", folder.display()));
+        return None;
+    }
+    let why = format!(
+        "there is nothing to read in {}: it has no data file of a selected resource (--allow-empty: that may be so)",
+        folder.display()
+    );
+    terminal.log(Level::Critical, &why);
+    Some(Stopped { exit: Exit::Nothing, why })
+}
+
+/// How a run ends: well, if nothing to read is what somebody allowed.
+fn allowed(exit: Exit, is_empty: bool, run: &Run) -> Exit {
+    if is_empty && run.allow_empty && exit == Exit::AllSkipped { Exit::Ok } else { exit }
+}
+
 /// Says what follows where no folder can hold state.
 fn tell_of_no_state(config: &Config, terminal: &mut Terminal) {
     if config.state_dir.is_none() {
@@ -142,8 +167,10 @@ fn send(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let interrupt = Interrupt::on_signals()?;
     let started = Zoned::now();
     let summary = send::run(config, &run.selection, &resend(run, config), terminal, &interrupt);
-    let summary = or_nothing(summary, config, terminal, |stopped| Summary::of_nothing(started, Some(stopped)))?;
-    let exit = summary.exit(run.partial_ok);
+    let mut summary = or_nothing(summary, config, terminal, |stopped| Summary::of_nothing(started, Some(stopped)))?;
+    let is_empty = summary.resources.is_empty();
+    summary.stopped = summary.stopped.or_else(|| nothing_read(is_empty, run, config, terminal));
+    let exit = allowed(summary.exit(run.partial_ok), is_empty, run);
     let (text, results) = (|| summary.to_text(), || summary.to_json(config, "send", exit));
     finish(&Ended { exit, text: &text, results: &results, file: File::Results }, run, config, terminal)
 }
@@ -170,16 +197,21 @@ fn plan(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     tell_of_no_state(config, terminal);
     let interrupt = Interrupt::on_signals()?;
     let outlook = plan::run(config, &run.selection, &resend(run, config), terminal, &interrupt)?;
+    let is_empty = outlook.tiers.is_empty();
+    let stopped = nothing_read(is_empty, run, config, terminal);
+    let exit = allowed(stopped.map_or_else(|| outlook.exit(), |stopped| stopped.exit), is_empty, run);
     let (text, results) = (|| outlook.to_text(), || outlook.to_json());
-    finish(&Ended { exit: Exit::Ok, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
+    finish(&Ended { exit, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
 }
 
 fn validate(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     config::check_data_dir(&config.data_dir)?;
     let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
     let report = validate::run(config, &run.selection, terminal, &interrupt);
-    let report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
-    let exit = report.exit(run.partial_ok);
+    let mut report = or_nothing(report, config, terminal, |stopped| Report::of_nothing(started, stopped))?;
+    let is_empty = report.resources.is_empty();
+    report.stopped = report.stopped.or_else(|| nothing_read(is_empty, run, config, terminal));
+    let exit = allowed(report.exit(run.partial_ok), is_empty, run);
     let (text, results) = (|| report.to_text(), || report.to_json(config, "validate", exit));
     finish(&Ended { exit, text: &text, results: &results, file: File::Results }, run, config, terminal)
 }
@@ -190,12 +222,15 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
     let (interrupt, started) = (Interrupt::on_signals()?, Zoned::now());
     let done = validate::and_send(config, run, &resend(run, config), terminal, &interrupt);
     let nothing = |stopped| (Report::of_nothing(started, stopped), None);
-    let (report, summary) = or_nothing(done, config, terminal, nothing)?;
-    let found = report.exit(run.partial_ok);
+    let (mut report, mut summary) = or_nothing(done, config, terminal, nothing)?;
+    let is_empty = report.resources.is_empty();
+    report.stopped = report.stopped.or_else(|| nothing_read(is_empty, run, config, terminal));
+    summary = summary.filter(|_| !is_empty);
+    let found = allowed(report.exit(run.partial_ok), is_empty, run);
     let exit = match summary.as_ref().map(|summary| summary.exit(run.partial_ok)) {
         None => found,
         // What was sent before stands, but is invalid.
-        Some(Exit::Ok | Exit::AllSkipped) if found != Exit::Ok => Exit::SomeFailed,
+        Some(Exit::Ok | Exit::AllSkipped) if !matches!(found, Exit::Ok | Exit::AllSkipped) => Exit::SomeFailed,
         Some(exit) => exit,
     };
     let results = || match &summary {
@@ -233,7 +268,7 @@ fn count(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
         true => File::OwnResults,
         false => File::Text(&table),
     };
-    finish(&Ended { exit, text: &text, results: &results, file }, run, config, terminal)
+    finish_with_table(&Ended { exit, text: &text, results: &results, file }, run, config, terminal)
 }
 
 fn fetch(run: &Run, args: &FetchArgs, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
@@ -272,8 +307,11 @@ fn erased(
     terminal: &mut Terminal,
 ) -> Result<Exit> {
     let nothing = |stopped| Erasure::of_nothing(command, started, stopped);
-    let erasure = or_nothing(erasure, config, terminal, nothing)?;
-    let exit = erasure.exit(run.partial_ok);
+    let mut erasure = or_nothing(erasure, config, terminal, nothing)?;
+    // A truncate reads no files.
+    let is_empty = command == "delete" && erasure.resources.is_empty();
+    erasure.stopped = erasure.stopped.or_else(|| nothing_read(is_empty, run, config, terminal));
+    let exit = allowed(erasure.exit(run.partial_ok), is_empty, run);
     let (text, results) = (|| erasure.to_text(), || erasure.to_json(config, exit));
     finish(&Ended { exit, text: &text, results: &results, file: File::OwnResults }, run, config, terminal)
 }

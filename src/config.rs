@@ -14,6 +14,7 @@ mod quotes;
 mod read;
 mod secret;
 mod settings;
+mod twice;
 pub mod validate;
 mod value;
 mod yaml;

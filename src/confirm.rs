@@ -10,15 +10,15 @@ use crate::text;
 pub enum Consent {
     /// It was given; nobody is asked.
     Given,
-    /// It is to be asked for.
-    Asked,
+    /// It is to be asked for; where nobody answers, this says how else to give it.
+    Asked(&'static str),
 }
 
 impl Consent {
     /// To delete what payloads name: `--yes` or `force_delete` suffices.
     pub fn to_delete(yes: bool, force_delete: bool) -> Result<Consent> {
         let how = "give --yes, or set force_delete to true";
-        if yes || force_delete { Ok(Consent::Given) } else { Consent::at_terminal(how) }
+        if yes || force_delete { Ok(Consent::Given) } else { Consent::asked(how) }
     }
 
     /// To delete all records of resources. As no files say which, more has to come together: `--yes` for this one run, a selector, which
@@ -41,40 +41,60 @@ impl Consent {
                 "--yes is not enough to empty resources of another machine: set force_delete to true as well, or leave \
                  --yes out and type the number of records",
             )),
-            (false, ..) => Consent::at_terminal("give --yes and a selector, and set force_delete to true"),
+            (false, ..) => Consent::asked("give --yes and a selector, and set force_delete to true"),
         }
     }
 
-    fn at_terminal(how: &str) -> Result<Consent> {
-        match std::io::stdin().is_terminal() {
-            true => Ok(Consent::Asked),
-            false => Err(Error::usage(format!(
-                "there is no terminal to confirm at, so nothing is deleted: {how}; --dry-run shows what would go"
-            ))),
-        }
+    /// Stops where it is clear that nobody will answer, before anything is looked up.
+    fn asked(how: &'static str) -> Result<Consent> {
+        if may_answer() { Ok(Consent::Asked(how)) } else { Err(unanswered(how)) }
     }
 
     /// Returns if `question` is answered with `wanted`, or need not be asked.
     pub fn obtain(self, question: &str, wanted: &str) -> Result<()> {
         match self {
             Consent::Given => Ok(()),
-            Consent::Asked => {
+            Consent::Asked(how) => {
                 // Whoever cannot read the question will not type the answer.
                 let _ = write!(std::io::stderr().lock(), "{question}\nType {wanted} to go on: ");
-                answered(wanted, std::io::stdin().lock())
+                answered(wanted, how, std::io::stdin().lock())
             }
         }
     }
 }
 
+/// Whether standard input is a terminal, or something that may hold an answer: `echo yes |`.
+fn may_answer() -> bool {
+    if std::io::stdin().is_terminal() || !cfg!(unix) {
+        return true;
+    }
+    #[cfg(unix)]
+    return std::fs::metadata("/dev/stdin").is_ok_and(|stdin| {
+        let kind = stdin.file_type();
+        kind.is_file()
+            || std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+            || std::os::unix::fs::FileTypeExt::is_socket(&kind)
+    });
+    #[cfg(not(unix))]
+    true
+}
+
+fn unanswered(how: &str) -> Error {
+    Error::usage(format!(
+        "there is no terminal to confirm at, so nothing is deleted: {how}, or pipe the answer in; --dry-run shows what \
+         would go"
+    ))
+}
+
 /// Reads a line, which must be `wanted` but for white space around it and commas in numbers.
-fn answered(wanted: &str, mut input: impl BufRead) -> Result<()> {
+fn answered(wanted: &str, how: &str, mut input: impl BufRead) -> Result<()> {
     let mut line = String::new();
     let read = input.read_line(&mut line);
     let plain = |text: &str| text.trim().replace(',', "");
-    match read.is_ok() && plain(&line) == plain(wanted) {
-        true => Ok(()),
-        false => Err(Error::usage("not confirmed: nothing was deleted")),
+    match read {
+        Ok(0) => Err(unanswered(how)),
+        Ok(_) if plain(&line) == plain(wanted) => Ok(()),
+        _ => Err(Error::usage("not confirmed: nothing was deleted")),
     }
 }
 
@@ -93,16 +113,16 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_confirms() {
         for line in ["yes\n", " yes \r\n", "yes"] {
-            answered("yes", line.as_bytes()).unwrap();
+            answered("yes", "how", line.as_bytes()).unwrap();
         }
         for line in ["", "y\n", "YES\n", "no\nyes\n", "\n"] {
-            assert_eq!(answered("yes", line.as_bytes()).unwrap_err().exit().code(), 2, "{line:?}");
+            assert_eq!(answered("yes", "how", line.as_bytes()).unwrap_err().exit().code(), 2, "{line:?}");
         }
         for line in ["1234\n", "1,234\n"] {
-            answered(&wanted(1_234, true), line.as_bytes()).unwrap();
-            answered(&wanted(1_234, false), line.as_bytes()).unwrap_err();
+            answered(&wanted(1_234, true), "how", line.as_bytes()).unwrap();
+            answered(&wanted(1_234, false), "how", line.as_bytes()).unwrap_err();
         }
-        answered(&wanted(1_234, false), "1234 of all resources\n".as_bytes()).unwrap();
+        answered(&wanted(1_234, false), "how", "1234 of all resources\n".as_bytes()).unwrap();
     }
 
     #[test]

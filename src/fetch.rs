@@ -7,6 +7,7 @@
 
 pub mod draft;
 pub mod harvest;
+pub mod manifest;
 pub mod record;
 
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! Which files of a folder hold payloads of which resource.
 //!
-//! A resource's payloads stand in `{resource}.jsonl`, `.ndjson` or `.json` in the data folder and in files with these endings in a folder
+//! A resource's payloads stand in `{resource}.jsonl`, `.ndjson` or `.json` (or with `.gz` behind that) in the data folder and in files with these endings in a folder
 //! named as the resource, whatever the casing; or the same in a folder named as the resource's namespace. Which it is takes the API's
 //! [`Catalog`]: [`find`] lists what is there, [`Found::assign`] says what it means. Nothing is passed over without a word.
 
@@ -69,7 +69,7 @@ fn list(folder: &Path) -> Result<Found> {
             found.folders.push((path, Found::default()));
         } else if is_data(&path) {
             let name = lower_name(&path);
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_string();
+            let stem = plain(&name).rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_string();
             found.files.entry(stem).or_default().push(path);
         } else {
             found.others.push(path);
@@ -78,8 +78,8 @@ fn list(folder: &Path) -> Result<Found> {
     Ok(found)
 }
 
-const NOT_DATA: &str = "does not end in .jsonl, .ndjson or .json";
-const NO_DATA: &str = "holds no .jsonl, .ndjson or .json file";
+const NOT_DATA: &str = "does not end in .jsonl, .ndjson or .json, with or without .gz";
+const NO_DATA: &str = "holds no .jsonl, .ndjson or .json file, with or without .gz";
 
 impl Found {
     /// Every data file, at every level.
@@ -212,8 +212,14 @@ fn lower_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
+/// The name of a file, or of what a compressed one holds.
+fn plain(name: &str) -> &str {
+    name.strip_suffix(".gz").unwrap_or(name)
+}
+
 fn is_data(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
+    let name = lower_name(path);
+    plain(&name).rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! One payload on its way: where it stands, what is sent, and how it is found again when its time comes later.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::refusal::Refusal;
@@ -12,7 +9,7 @@ use crate::edfi::key::{Keys, LooseKey};
 use crate::model::Natural;
 use crate::outcome::{Outcome, Place, Reason, Verdict};
 use crate::rejects::{Letter, Why};
-use crate::source::Block;
+use crate::source::{Block, Origin, Spot};
 use crate::state::table::{Entry, Standing};
 
 /// A payload that is due.
@@ -79,17 +76,17 @@ impl Payload {
 
     /// Puts it aside until an earlier payload of its natural key has its answer.
     pub fn wait(self, natural: Option<&Natural>) -> Parked {
-        let offset = self.block.offset + self.range.start as u64;
+        let spot = self.block.spot(&self.range);
         let refers_to = natural.map(|natural| natural.of_its_own_resource(self.bytes())).unwrap_or_default();
         let (known, outcome) = (self.known, self.outcome(Verdict::Untried));
-        Parked { offset, length: self.range.len(), refusal: None, last: false, refers_to, known, outcome }
+        Parked { spot, length: self.range.len(), refusal: None, last: false, refers_to, known, outcome }
     }
 }
 
 /// A payload that waits. Its text is not kept but read again: a block would be kept with it.
 #[derive(Debug)]
 pub struct Parked {
-    offset: u64,
+    spot: Spot,
     length: usize,
     /// The last answer, if it was sent already.
     refusal: Option<Refusal>,
@@ -179,7 +176,7 @@ impl Parked {
     /// What it ends as when no further try helps, and the letter that tells of it if it can be read again.
     pub fn refused(self) -> (Outcome, Option<Letter>) {
         let Some(refusal) = self.refusal.clone() else { return (self.unsent(), None) };
-        let bytes = read(&self.outcome.place.file, self.offset, self.length);
+        let bytes = self.spot.read(&self.outcome.place.file, self.length);
         let letter = bytes.ok().filter(|bytes| Some(Digest::of(bytes)) == self.outcome.digest).map(|bytes| Letter {
             resource: self.outcome.resource,
             place: self.outcome.place.clone(),
@@ -193,10 +190,11 @@ impl Parked {
     pub fn fetch(self) -> Result<Payload, Box<Outcome>> {
         let Outcome { resource, digest, key, .. } = self.outcome;
         let Place { file, line } = &self.outcome.place;
-        match (read(file, self.offset, self.length), digest) {
+        match (self.spot.read(file, self.length), digest) {
             (Ok(bytes), Some(digest)) if Digest::of(&bytes) == digest => {
                 let range = 0..bytes.len();
-                let block = Block { resource, file: file.clone(), first_line: *line, offset: self.offset, bytes };
+                let (origin, taken) = (Origin::of(self.spot), 0);
+                let block = Block { resource, file: file.clone(), first_line: *line, origin, taken, bytes };
                 Ok(Payload::new(Arc::new(block), *line, range, digest, key, self.known))
             }
             (changed, _) => {
@@ -218,16 +216,10 @@ fn refused(outcome: Outcome, refusal: &Refusal) -> Outcome {
     Outcome { verdict: Verdict::Refused(refusal.reason()), correlation_id, ..outcome }
 }
 
-fn read(file: &Path, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut file = File::open(file)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = vec![0; length];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn refusal() -> Refusal {
@@ -239,7 +231,8 @@ mod tests {
             resource: 4,
             file: file.into(),
             first_line: 7,
-            offset: 10,
+            origin: Origin::File(10),
+            taken: 2,
             bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
         };
         let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), None, Some(Standing::NoAnswer));
@@ -249,7 +242,8 @@ mod tests {
     #[test]
     fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
         let file = Path::new("data/Schüler 1.jsonl").into();
-        let block = Block { resource: 0, file, first_line: 1, offset: 0, bytes: b"{}".to_vec() };
+        let block =
+            Block { resource: 0, file, first_line: 1, origin: Origin::File(0), taken: 0, bytes: b"{}".to_vec() };
         let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, None);
         assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }

@@ -186,6 +186,19 @@ fn settled(file: BufWriter<File>) -> std::io::Result<()> {
     file.into_inner().map_err(|e| e.into_error())?.sync_all()
 }
 
+/// Whether a folder is one that rejects were put in, although it may hold none by now: it is the one that is named for
+/// them, it is below the state, or it holds reasons.
+pub fn is_of_rejects(folder: &Path, rejects_dir: Option<&Path>, state_dir: Option<&Path>) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    let is_below_state = match (whole(folder), state_dir.and_then(whole)) {
+        (Some(folder), Some(state)) => folder.starts_with(state),
+        _ => false,
+    };
+    let is_reasons = |entry: fs::DirEntry| entry.file_name().to_string_lossy().ends_with(REASONS);
+    let has_reasons = || fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_reasons));
+    is_below_state || rejects_dir.is_some_and(|named| same_folder(named, folder)) || has_reasons()
+}
+
 /// Whether both are one folder, however they are written.
 pub fn same_folder(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)

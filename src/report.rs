@@ -64,7 +64,8 @@ impl Summary {
                 true => Exit::Ok,
                 false => Exit::SomeFailed,
             },
-            None if total.skipped > 0 && accepted == 0 => Exit::AllSkipped,
+            // Where there were no payloads, there were none to send either.
+            None if accepted == 0 => Exit::AllSkipped,
             None => Exit::Ok,
         }
     }
@@ -270,7 +271,7 @@ mod tests {
     fn the_exit_code_tells_what_became_of_the_run() {
         let exit = |counts| (summary(counts).exit(false).code(), summary(counts).exit(true).code());
         let none = Counts::default();
-        assert_eq!(exit(none), (0, 0), "nothing to do");
+        assert_eq!(exit(none), (99, 99), "files without payloads");
         assert_eq!(exit(Counts { created: 1, skipped: 5, ..none }), (0, 0));
         assert_eq!(exit(Counts { skipped: 5, duplicates: 1, ..none }), (99, 99));
         assert_eq!(exit(Counts { refused: 3, ..none }), (1, 1));

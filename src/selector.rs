@@ -48,6 +48,12 @@ impl Selector {
         (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
     }
 
+    /// The names that are included as they are, without a `*`, and not excluded.
+    pub fn exact_names(&self) -> Vec<String> {
+        let exact = self.include.iter().filter(|p| !p.lower.contains('*') && self.matches(&p.lower));
+        exact.map(|p| p.written.clone()).collect()
+    }
+
     /// Whether a resource is meant, given what its name alone means.
     pub fn selects(&self, resource: &Resource, bare: Bare) -> bool {
         let included = self.include.is_empty() || self.include.iter().any(|p| p.includes(resource, bare));

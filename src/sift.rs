@@ -186,7 +186,7 @@ fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, 
             return (Sifted { resource, counts, flaws, ..Sifted::default() }, Vec::new());
         }
     };
-    let mut sifted = Sifted { resource: block.resource, bytes: block.bytes.len() as u64, ..Sifted::default() };
+    let mut sifted = Sifted { resource: block.resource, bytes: block.taken, ..Sifted::default() };
     let mut due = Vec::new();
     let lines: Vec<_> = block.lines().collect();
     let texts: Vec<&[u8]> = lines.iter().map(|(_, range)| &block.bytes[range.clone()]).collect();

@@ -1,13 +1,18 @@
 //! The lines of data files, in blocks whose size does not grow with the files.
 
+mod aside;
 mod beginning;
+pub mod packed;
+mod spot;
 mod stamp;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use aside::Aside;
+use packed::Reader;
+pub use spot::{Origin, Spot};
 use stamp::Stamp;
 
 /// Bytes of a block; one line longer than this makes its block as long as itself.
@@ -28,13 +33,26 @@ pub struct Block {
     pub file: Arc<Path>,
     /// The number of its first line, from 1.
     pub first_line: u64,
-    /// Where in the file its bytes begin.
-    pub offset: u64,
+    /// Where its texts can be read again.
+    pub origin: Origin,
+    /// How many bytes of the file it stands for: of a compressed one, fewer than it holds.
+    pub taken: u64,
     /// The lines, each but perhaps the last with its line end.
     pub bytes: Vec<u8>,
 }
 
 impl Block {
+    /// Where the text at `range` can be read again.
+    pub fn spot(&self, range: &std::ops::Range<usize>) -> Spot {
+        match &self.origin {
+            Origin::File(offset) => Spot::File(offset + range.start as u64),
+            Origin::Aside(aside) => {
+                let text = &self.bytes[range.clone()];
+                aside.put(text).map_or_else(|_| Spot::Here(text.into()), |place| Spot::Aside(aside.clone(), place))
+            }
+        }
+    }
+
     /// Each line's number and the place of its text in `bytes`, white space around it left out.
     pub fn lines(&self) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
         let mut start = 0;
@@ -91,8 +109,11 @@ pub struct Blocks {
 struct Open {
     resource: usize,
     path: Arc<Path>,
-    file: File,
+    reader: Reader,
     stamp: Stamp,
+    /// Of a compressed file, where its texts are put aside, and how many bytes of it were given out.
+    aside: Option<Arc<Aside>>,
+    taken: u64,
     /// Read, but not yet given out: the beginning of a line.
     rest: Vec<u8>,
     /// The number of the next line to be given out, and where in the file it begins.
@@ -132,8 +153,10 @@ impl Iterator for Blocks {
             let (resource, path) = self.files.next()?;
             match stamp::open(&path) {
                 Ok((file, stamp)) => {
-                    let rest = Vec::new();
-                    self.open = Some(Open { resource, path, file, stamp, rest, line: 1, offset: 0, ended: false });
+                    let aside = packed::is_packed(&path).then(Arc::default);
+                    let (reader, rest) = (Reader::of(&path, file), Vec::new());
+                    let (line, offset, taken, ended) = (1, 0, 0, false);
+                    self.open = Some(Open { resource, path, reader, stamp, aside, taken, rest, line, offset, ended });
                 }
                 Err(message) => return Some(Piece::Flaw { resource, file: path, line: 1, message }),
             }
@@ -152,7 +175,7 @@ impl Open {
         let whole = loop {
             let searched = bytes.len();
             let wanted = searched.max(BLOCK.saturating_sub(searched)).min(LONGEST_READ);
-            let got = fill(&mut bytes, wanted, &self.file)?;
+            let got = fill(&mut bytes, wanted, &mut self.reader)?;
             if searched == 0 && self.line == 1 {
                 let text = bytes.strip_prefix(BOM).unwrap_or(&bytes);
                 if let Some(message) = beginning::fault(&self.path, text) {
@@ -179,10 +202,16 @@ impl Open {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let (first_line, offset) = (self.line, self.offset);
+        let first_line = self.line;
+        let (origin, taken) = match &self.aside {
+            None => (Origin::File(self.offset), bytes.len() as u64),
+            Some(aside) => (Origin::Aside(aside.clone()), self.reader.taken() - self.taken),
+        };
+        self.taken += taken;
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         self.offset += bytes.len() as u64;
-        Ok(Some(Piece::Lines(Block { resource: self.resource, file: self.path.clone(), first_line, offset, bytes })))
+        let (resource, file) = (self.resource, self.path.clone());
+        Ok(Some(Piece::Lines(Block { resource, file, first_line, origin, taken, bytes })))
     }
 
     /// Reads to the end of a line that is too long, of which so many bytes are read already, keeping nothing of it.
@@ -192,7 +221,7 @@ impl Open {
         self.offset += read as u64;
         loop {
             self.rest.clear();
-            let got = fill(&mut self.rest, BLOCK, &self.file)?;
+            let got = fill(&mut self.rest, BLOCK, &mut self.reader)?;
             if let Some(end) = memchr::memchr(b'\n', &self.rest) {
                 self.rest.drain(..=end);
                 self.offset += end as u64 + 1;
@@ -209,7 +238,7 @@ impl Open {
 
     /// What to tell of a file that was written to while it was read.
     fn changed(&self) -> Option<Piece> {
-        let change = self.stamp.change(&self.file);
+        let change = self.stamp.change(self.reader.file());
         change.unwrap_or_else(|e| Some(format!("cannot tell whether the file has changed: {e}"))).map(|m| self.flaw(m))
     }
 
@@ -220,12 +249,12 @@ impl Open {
 
 /// Adds as many bytes as are wanted, or what there is; returns how many. In one call of the system, where [`Read::read_to_end`] makes several
 /// small ones before it trusts a file to go on.
-fn fill(bytes: &mut Vec<u8>, wanted: usize, mut file: &File) -> io::Result<usize> {
+fn fill(bytes: &mut Vec<u8>, wanted: usize, reader: &mut Reader) -> io::Result<usize> {
     let start = bytes.len();
     bytes.resize(start + wanted, 0);
     let mut end = start;
     while end < bytes.len() {
-        match file.read(&mut bytes[end..]) {
+        match reader.read(&mut bytes[end..]) {
             Ok(0) => break,
             Ok(got) => end += got,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -292,8 +321,8 @@ mod tests {
         for piece in Blocks::new(vec![(0, path.into())]) {
             let Piece::Lines(block) = piece else { continue };
             for (_, range) in block.lines() {
-                let start = block.offset as usize + range.start;
-                assert_eq!(bytes[start..start + range.len()], block.bytes[range]);
+                let text = block.spot(&range).read(&block.file, range.len()).unwrap();
+                assert_eq!(text, block.bytes[range]);
                 lines += 1;
             }
         }

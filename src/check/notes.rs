@@ -233,13 +233,15 @@ impl<'c> Notes<'c> {
         self.uri(mention).split_at_checked(mention.hash).map_or(("", ""), |(namespace, code)| (namespace, &code[1..]))
     }
 
-    /// Puts what the API makes of values into the payload, in place of what it was given.
-    pub fn apply(&self, payload: &mut Value) {
+    /// The payload with what the API makes of its values, in place of what it was given.
+    pub fn applied(&self, payload: &Value) -> Value {
+        let mut payload = payload.clone();
         for taken in &self.taken {
-            if let Some(given) = within(&self.trail, taken.place, payload) {
+            if let Some(given) = within(&self.trail, taken.place, &mut payload) {
                 *given = taken.value.clone();
             }
         }
+        payload
     }
 
     pub(super) fn clear(&mut self) {

@@ -41,6 +41,7 @@ pub enum Id {
     DataDir,
     Rejects,
     PartialOk,
+    AllowEmpty,
     Strict,
     Rate,
     Compat,
@@ -50,6 +51,8 @@ pub enum Id {
     Quiet,
     Port,
     Metadata,
+    Claims,
+    WriteConfig,
     NoCheck,
     Shape,
     ApiVersion,
@@ -58,6 +61,10 @@ pub enum Id {
     RetryAfter,
     Fail500,
     Fail503,
+    FailHtml,
+    Fail302,
+    RestartAfter,
+    RestartFor,
     Cut,
     Hang,
     TokenLifetime,
@@ -216,8 +223,13 @@ pub const COMMANDS: &[CommandInfo] = &[
         takes_config: false,
         summary: "run an Ed-Fi API in memory, for trying things out",
         about: "Listens on 127.0.0.1 only and forgets everything when it ends. Faults, each on request, show how a \
-                load behaves when the API does not.",
-        make: |parsed| Ok(Command::Sandbox(parsed.sandbox)),
+                load behaves when the API does not. It prints a configuration that works with it.",
+        make: |parsed| match parsed.sandbox {
+            args if args.restart_for.is_some() && args.restart_after.is_none() => {
+                Err(Error::usage("--restart-for says how long; give --restart-after N too, which says when"))
+            }
+            args => Ok(Command::Sandbox(args)),
+        },
     },
     #[cfg(feature = "sandbox")]
     CommandInfo {
@@ -363,6 +375,8 @@ static OPTIONS: &[Opt] = &[
         "Write what happened to FILE, as JSON.").in_python(),
     opt(Id::PartialOk, &[], &["partial-ok"], Takes::Nothing, REPORTING,
         "Exit 0, not 3, where only some payloads, or resources, failed or are invalid."),
+    opt(Id::AllowEmpty, &[], &["allow-empty"], Takes::Nothing, WITH_FILES,
+        "Exit 0, not 2, where there is no data file of a selected resource."),
     opt(Id::Strict, &[], &["strict"], Takes::Nothing, STRICT,
         "Send nothing if any payload is invalid."),
     opt(Id::Rate, &[], &["rate"], Takes::One("N"), ASKING,
@@ -404,6 +418,11 @@ static OPTIONS: &[Opt] = &[
 
     opt(Id::Port, &[], &["port"], Takes::One("N"), SANDBOX,
         "Listen on this port; a free one by default."),
+    opt(Id::Claims, &[], &["claims"], Takes::One("FILE"), SANDBOX,
+        "Hold the caller to the claims in FILE: JSON with any of claim_set, education_organizations, namespace_prefixes, \
+         resources, assigned_profiles, as the API answers /oauth/token_info, and profiles. README shows one."),
+    opt(Id::WriteConfig, &[], &["write-config"], Takes::One("FILE"), SANDBOX,
+        "Write a configuration for this sandbox to FILE, unless a file is there that says something else."),
     opt(Id::NoCheck, &[], &["no-check"], Takes::Nothing, SANDBOX,
         "Accept every payload unread, for benchmarks."),
     opt(Id::Shape, &[], &["shape"], Takes::One("new|old"), SANDBOX,
@@ -420,6 +439,14 @@ static OPTIONS: &[Opt] = &[
         "Answer every Nth data request with 500."),
     opt(Id::Fail503, &[], &["fail-503"], Takes::One("N"), SANDBOX,
         "Answer every Nth data request with 503."),
+    opt(Id::FailHtml, &[], &["fail-html"], Takes::One("N"), SANDBOX,
+        "Answer every Nth data request with a gateway's page in HTML: 502 and 200 in turn."),
+    opt(Id::Fail302, &[], &["fail-302"], Takes::One("N"), SANDBOX,
+        "Answer every Nth data request with a gateway's redirect to a page to sign in at."),
+    opt(Id::RestartAfter, &[], &["restart-after"], Takes::One("N"), SANDBOX,
+        "Stop answering after N data requests, once, as a server that restarts; what was stored stays."),
+    opt(Id::RestartFor, &[], &["restart-for"], Takes::One("SECONDS"), SANDBOX,
+        "Let that restart take SECONDS seconds; 5 by default."),
     opt(Id::Cut, &[], &["cut"], Takes::One("N"), SANDBOX,
         "Cut the connection at every Nth data request."),
     opt(Id::Hang, &[], &["hang"], Takes::One("N"), SANDBOX,

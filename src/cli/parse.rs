@@ -251,6 +251,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Wipe => run.wipe = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
+            Id::AllowEmpty => run.allow_empty = true,
             Id::Strict => run.strict = true,
             Id::Rate => run
                 .config
@@ -266,6 +267,8 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
                 run.config.sets.push(Assignment { key: "metadata_file".into(), value: raw.text()?.to_string() })
             }
             Id::Metadata => sandbox.metadata = path(),
+            Id::Claims => sandbox.claims = path(),
+            Id::WriteConfig => sandbox.write_config = path(),
             Id::NoCheck => sandbox.no_check = true,
             Id::Shape => sandbox.shape = raw.shape()?,
             Id::ApiVersion => sandbox.version = Some(raw.version()?),
@@ -274,6 +277,10 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::RetryAfter => sandbox.retry_after = Some(raw.count(0..=u64::MAX)?),
             Id::Fail500 => sandbox.fail_500 = every()?,
             Id::Fail503 => sandbox.fail_503 = every()?,
+            Id::FailHtml => sandbox.fail_html = every()?,
+            Id::Fail302 => sandbox.fail_302 = every()?,
+            Id::RestartAfter => sandbox.restart_after = every()?,
+            Id::RestartFor => sandbox.restart_for = every()?,
             Id::Cut => sandbox.cut = every()?,
             Id::Hang => sandbox.hang = every()?,
             Id::TokenLifetime => sandbox.token_lifetime = every()?,
@@ -659,6 +666,8 @@ mod tests {
         let args = crate::cli::SandboxArgs {
             port: 8080,
             metadata: Some("docs".into()),
+            claims: Some("claims.json".into()),
+            write_config: Some("new.yaml".into()),
             no_check: true,
             shape: crate::cli::Shape::Old,
             version: Some("6.2".into()),
@@ -667,6 +676,10 @@ mod tests {
             retry_after: Some(2),
             fail_500: Some(3),
             fail_503: Some(4),
+            fail_html: Some(10),
+            fail_302: Some(11),
+            restart_after: Some(12),
+            restart_for: Some(13),
             cut: Some(5),
             hang: Some(6),
             token_lifetime: Some(7),
@@ -675,7 +688,8 @@ mod tests {
             shift: Some(9),
         };
         let line = "sandbox --port 8080 --metadata docs --no-check --shape old --api-version 6.2 --latency 0 --fail-429 1 --retry-after 2 \
-                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9";
+                    --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9 \
+                    --fail-html 10 --fail-302 11 --restart-after 12 --restart-for 13 --write-config new.yaml --claims claims.json";
         assert_eq!(command_of(line), Command::Sandbox(args));
         assert_eq!(command_of("sandbox"), Command::Sandbox(Default::default()));
     }
@@ -697,6 +711,7 @@ mod tests {
         assert!(fault("sandbox -s x").starts_with("'sandbox' does not take -s; commands that do: send, plan"));
         assert_eq!(fault("send --cut 5"), "'send' does not take --cut; commands that do: sandbox");
         assert_eq!(fault("sandbox --port 65536"), "--port: found '65536', expected a whole number from 0 to 65535");
+        assert!(fault("sandbox --restart-for 5").contains("give --restart-after N too"));
         assert_eq!(fault("sandbox --cut 0"), "--cut: found '0', expected a whole number of at least 1");
     }
 

@@ -12,6 +12,7 @@ use super::prepare::choose;
 use crate::api::openapi::Collection;
 use crate::api::{Api, paging, reply};
 use crate::cli::{FetchArgs, Run};
+use crate::config::codes::Compat;
 use crate::config::{Config, Level};
 use crate::error::{Error, Result};
 use crate::fetch::harvest::{Ending, Harvest, Yield};
@@ -76,11 +77,16 @@ pub fn run(
     }
     let folder = folder(config, args);
     let pool = pool::workers(config.connection.pool_size)?;
-    let shape = Shape { keys: args.keys.clone(), sendable: args.sendable };
+    let in_python = config.compat == Compat::Python;
+    // The Python lightbeam gives each record the keys that were asked for.
+    let filled = if in_python { args.keys.exact_names() } else { Vec::new() };
+    let shape = Shape { keys: args.keys.clone(), sendable: args.sendable, filled };
     // Of versions that are yet to come there are no records.
     let sources = if args.since > newest { Vec::new() } else { sources };
     let (stop, fetched) = (OnceLock::new(), AtomicU64::new(0));
-    let fetch = Fetch { sources, shape, folder: &folder, force: run.force, pool: &pool, interrupt, stop, fetched };
+    // The Python lightbeam asks nobody.
+    let force = run.force || in_python;
+    let fetch = Fetch { sources, shape, folder: &folder, force, pool: &pool, interrupt, stop, fetched };
     let harvests = fetch.run(api, observer)?;
     let stopped = Stopped::by(fetch.stop, interrupt);
     let names = fetch.sources.into_iter().map(|source| source.resource);

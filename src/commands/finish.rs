@@ -41,8 +41,19 @@ pub enum File<'a> {
     Text(&'a dyn Fn() -> String),
 }
 
-/// Says how a command ended, and returns that.
+/// Says how a command ended and repeats the warnings below it; returns how it ended.
 pub fn finish(ended: &Ended, run: &Run, config: &Config, terminal: &Terminal) -> Result<Exit> {
+    let warning = |text: &String| text::wrapped(&format!("Warning: {text}"), 0, COLUMNS);
+    let text = || (ended.text)() + &terminal.warnings().iter().map(warning).collect::<String>();
+    conclude(&text, ended, run, config, terminal)
+}
+
+/// The same of a command whose text is a table that programs read: nothing may stand below it, and the log has the warnings.
+pub fn finish_with_table(ended: &Ended, run: &Run, config: &Config, terminal: &Terminal) -> Result<Exit> {
+    conclude(ended.text, ended, run, config, terminal)
+}
+
+fn conclude(text: &dyn Fn() -> String, ended: &Ended, run: &Run, config: &Config, terminal: &Terminal) -> Result<Exit> {
     let results = LazyCell::new(|| {
         let mut results = (ended.results)();
         results["warnings"] = terminal.warnings().into();
@@ -51,11 +62,7 @@ pub fn finish(ended: &Ended, run: &Run, config: &Config, terminal: &Terminal) ->
     match run.output {
         Output { log_format: LogFormat::Json, .. } => say(&format!("{}\n", *results)),
         Output { quiet: true, .. } => Exit::Ok,
-        _ => {
-            let warning = |text: &String| text::wrapped(&format!("Warning: {text}"), 0, COLUMNS);
-            let warnings: String = terminal.warnings().iter().map(warning).collect();
-            say(&((ended.text)() + &warnings))
-        }
+        _ => say(&text()),
     };
     if let Some(path) = &run.results_file {
         let bytes = match (&ended.file, config.compat) {

@@ -102,6 +102,12 @@ fn rows(
 }
 
 impl Outlook {
+    /// How the program is to end: files without payloads are nothing to send.
+    pub fn exit(&self) -> Exit {
+        let read: u64 = self.tiers.iter().flat_map(|(_, rows)| rows).map(|row| row.counts.payloads()).sum();
+        if read == 0 { Exit::AllSkipped } else { Exit::Ok }
+    }
+
     /// What people read, within 80 columns.
     pub fn to_text(&self) -> String {
         let cells = |files: usize, counts: &Counts, due: u64| {

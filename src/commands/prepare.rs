@@ -102,11 +102,6 @@ fn prepared(
         let name = job.turn.resource.label();
         observer.log(Level::Info, &format!("{name} is not among the API's dependencies: it comes before all others"));
     }
-    if plan.tiers.is_empty() {
-        let text =
-            format!("there is nothing to do in {}: no data file of a selected resource", config.data_dir.display());
-        observer.log(Level::Warning, &text);
-    }
     let resources: FxHashSet<&Resource> = plan.jobs().map(|job| &job.turn.resource).collect();
     let wanted = |resource: &Resource| depth == Depth::Whole || resources.contains(resource);
     let model = model(&source, wanted, observer);

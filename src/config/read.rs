@@ -795,8 +795,8 @@ pool_size: ${NO}
                 Given { params: BTreeMap::new(), sets: &[], env: &env, try_to_write: &|_| write.take().unwrap() };
             parse(Path::new("f"), text, &given).unwrap()
         };
-        let (config, warnings) = read(LOGIN, Some("/root"), Err(io::ErrorKind::PermissionDenied.into()));
-        let told = "the default state_dir ~/.lightbeam: /root/.lightbeam cannot be written: permission denied";
+        let (config, warnings) = read(LOGIN, Some("/home/me"), Err(io::ErrorKind::PermissionDenied.into()));
+        let told = "the default state_dir ~/.lightbeam: /home/me/.lightbeam cannot be written: permission denied";
         assert_eq!((config.state_dir, config.state_is_named, warnings), (None, false, vec![told.to_string()]));
         let (config, warnings) = read(LOGIN, None, Ok(()));
         assert_eq!((config.state_dir, warnings.len()), (None, 1));

@@ -8,6 +8,8 @@ use serde::de::{
 };
 
 use super::lines::Lines;
+use super::twice;
+pub use super::twice::Twice;
 
 /// A piece of YAML.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,15 +50,6 @@ pub struct Document {
     pub twice: Vec<Twice>,
 }
 
-/// A key that a mapping has more than once.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Twice {
-    /// The key.
-    pub key: String,
-    /// Where it stands first and last, each counted from 1.
-    pub lines: (usize, usize),
-}
-
 /// Why a text is not YAML.
 pub struct NotYaml {
     /// Counted from 1, where the reader tells it.
@@ -78,7 +71,7 @@ pub fn read(text: &str) -> Result<Document, NotYaml> {
     let lines = Lines::of(&marked);
     let shape = shape(&marked)?;
     let mut twice = Vec::new();
-    find_twice(&shape, &mut Vec::new(), &lines, &mut twice);
+    twice::find(&shape, &mut Vec::new(), &lines, &mut twice);
     Ok(Document { node: read_shaped(&marked, &shape, Some(&lines))?, twice })
 }
 
@@ -103,26 +96,6 @@ fn read_shaped(text: &str, shape: &Shape, lines: Option<&Lines>) -> Result<Node,
         return Ok(seed.node(Content::Null));
     }
     seed.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(not_yaml)
-}
-
-fn find_twice(shape: &Shape, path: &mut Vec<String>, lines: &Lines, twice: &mut Vec<Twice>) {
-    let children: Vec<(String, &Shape)> = match shape {
-        Shape::Null | Shape::Scalar => return,
-        Shape::List(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
-        Shape::Mapping(entries) => entries.iter().map(|(key, value)| (key.clone(), value)).collect(),
-    };
-    for (number, (key, child)) in children.iter().enumerate() {
-        path.push(key.clone());
-        match children[number + 1..].iter().any(|(other, _)| other == key) {
-            // What this one says is lost, so that nothing in it matters.
-            true if twice.iter().all(|known| known.key != *key) => {
-                twice.push(Twice { key: unmark(key), lines: lines.first_and_last(path) });
-            }
-            true => {}
-            false => find_twice(child, path, lines, twice),
-        }
-        path.pop();
-    }
 }
 
 /// `{` and `}` mean something to YAML within `[…]`; these two, meant for private use, stand for those of `${NAME}`.
@@ -153,12 +126,12 @@ fn mark(text: &str) -> String {
     marked + rest
 }
 
-fn unmark(text: &str) -> String {
+pub(super) fn unmark(text: &str) -> String {
     text.replace(OPEN, "${").replace(CLOSE, "}")
 }
 
 /// What a piece is.
-enum Shape {
+pub(super) enum Shape {
     Null,
     Scalar,
     List(Vec<Shape>),

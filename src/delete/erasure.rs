@@ -87,6 +87,7 @@ impl Erasure {
             None if self.total().unsent > 0 => Exit::GivenUp,
             None if bad && !good => Exit::AllFailed,
             None if bad && !partial_ok => Exit::SomeFailed,
+            None if self.command == "delete" && self.total().lines.payloads() == 0 => Exit::AllSkipped,
             None => Exit::Ok,
         }
     }

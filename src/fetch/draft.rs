@@ -3,7 +3,9 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use super::manifest::Manifest;
 use crate::disk::{self, Disk, System};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -17,6 +19,7 @@ const LOCK: &str = "lock";
 /// A hidden folder beside the files that are to be, for one process at a time; with all in it, it is gone when this is.
 pub struct Drafts {
     folder: PathBuf,
+    manifest: Mutex<Manifest>,
     /// Held as long as this is.
     _lock: File,
 }
@@ -50,7 +53,7 @@ impl Drafts {
             Err(TryLockError::Error(error)) => return Err(Error::new(Exit::GivenUp, cannot()).because(error)),
         }
         clear(&folder).or_stop(Exit::GivenUp, cannot)?;
-        Ok(Drafts { folder, _lock: lock })
+        Ok(Drafts { folder, manifest: Mutex::new(Manifest::of(target)), _lock: lock })
     }
 
     /// The file of a part, to be written from its beginning.
@@ -61,12 +64,20 @@ impl Drafts {
     }
 
     /// Joins the parts of a resource, as many of the first `parts` as there are, and puts them in place. A file that is there and differs is
-    /// replaced only if `force`.
+    /// replaced only if `force`, or if it is still what an earlier fetch wrote.
     pub fn place(&self, resource: usize, parts: usize, path: &Path, force: bool) -> Result<Placed> {
+        // A panic elsewhere leaves it whole: an entry is added in one step.
+        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        let force = force || manifest.knows(path).unwrap_or(false);
         let joined = self.folder.join(format!("{resource}"));
-        self.join(resource, parts, &joined)
+        let placed = self
+            .join(resource, parts, &joined)
             .and_then(|length| self.settle(&joined, length, path, force))
-            .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
+            .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))?;
+        if matches!(placed, Placed::Written | Placed::Unchanged) {
+            manifest.note(path)?;
+        }
+        Ok(placed)
     }
 
     /// Forgets the parts of a resource.
@@ -174,12 +185,12 @@ mod tests {
         assert_eq!(drafts.place(7, 4, &path, false).unwrap(), Placed::Written);
         assert_eq!(fs::read_to_string(&path).unwrap(), "a\nc\n");
         drop(drafts);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "the file and the manifest");
         fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn a_file_that_differs_stays_unless_it_is_forced_away() {
+    fn a_file_of_somebody_else_stays_unless_it_is_forced_away() {
         let (folder, drafts) = stage("differs");
         let path = folder.join("students.jsonl");
         let place = |text: &str, force| {
@@ -189,9 +200,12 @@ mod tests {
         assert_eq!(place("", false), (Placed::Empty, String::new()));
         assert_eq!(place("a\n", false), (Placed::Written, "a\n".into()));
         assert_eq!(place("a\n", false), (Placed::Unchanged, "a\n".into()));
-        assert_eq!(place("b\n", false), (Placed::Differs, "a\n".into()));
-        assert_eq!(place("", false), (Placed::Differs, "a\n".into()));
-        assert_eq!(place("b\n", true), (Placed::Written, "b\n".into()));
+        assert_eq!(place("b\n", false), (Placed::Written, "b\n".into()), "it is what was fetched before");
+        fs::write(&path, "edited\n").unwrap();
+        assert_eq!(place("c\n", false), (Placed::Differs, "edited\n".into()));
+        assert_eq!(place("", false), (Placed::Differs, "edited\n".into()));
+        assert_eq!(place("c\n", true), (Placed::Written, "c\n".into()));
+        assert_eq!(place("", false), (Placed::Written, "".into()));
         drop(drafts);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -87,7 +87,7 @@ impl Harvest {
             Ending::Fetched => self.shift(),
             Ending::Skipped(why) => Some(format!("skipped, {why}")),
             Ending::Differs(path) => Some(format!(
-                "not written, for {} is there and differs; --force replaces it, --output DIR writes elsewhere",
+                "not written, because {} is there, and somebody else wrote or edited it; --force replaces it, --output DIR writes elsewhere",
                 path.display()
             )),
             Ending::Failed(Reason { status: Some(status), message, .. }) => Some(format!("{status}, {message}")),

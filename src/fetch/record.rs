@@ -22,6 +22,8 @@ pub struct Shape {
     pub keys: Selector,
     /// Leave out what the API added, so that the record can be sent to another one.
     pub sendable: bool,
+    /// Keys that each record is to have, null if it lacks them.
+    pub filled: Vec<String>,
 }
 
 /// The lines of one page.
@@ -106,6 +108,11 @@ fn write_members(members: &Members<'_>, out: &mut Vec<u8>, depth: usize, shape: 
             false => push(value, out),
         }
     }
+    let lacks = |key: &&String| !members.0.iter().any(|(own, _)| name(own).eq_ignore_ascii_case(key));
+    for key in shape.filled.iter().filter(|_| depth == 0).filter(lacks) {
+        let comma = if std::mem::take(&mut first) { "" } else { "," };
+        out.extend(format!("{comma}{}:null", serde_json::Value::from(key.as_str())).into_bytes());
+    }
     out.push(b'}');
 }
 
@@ -161,7 +168,7 @@ mod tests {
     use super::*;
 
     fn fetched(page: &str, keys: (Option<&str>, Option<&str>), sendable: bool) -> String {
-        let shape = Shape { keys: Selector::new(keys.0, keys.1), sendable };
+        let shape = Shape { keys: Selector::new(keys.0, keys.1), sendable, filled: Vec::new() };
         String::from_utf8(lines(page.as_bytes(), &shape).unwrap().bytes).unwrap()
     }
 
@@ -191,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_are_to_be_filled_are_null_where_a_record_lacks_them() {
+        let keys = Selector::new(Some("a,B,c*,d"), Some("d"));
+        let filled = keys.exact_names();
+        assert_eq!(filled, ["a", "B"]);
+        let shape = Shape { keys, sendable: false, filled };
+        let page = br#"[{"b":1,"x":{"y":2}},{},{"a":[]}]"#;
+        let text = String::from_utf8(lines(page, &shape).unwrap().bytes).unwrap();
+        assert_eq!(text, "{\"b\":1,\"a\":null}\n{\"a\":null,\"B\":null}\n{\"a\":[],\"B\":null}\n");
+    }
+
+    #[test]
     fn what_the_api_added_goes_at_any_depth_and_nothing_else() {
         let page = r#"[{"id":"1","schoolReference":{"schoolId":1,"link":{"rel":"School","href":"/x"}},"termDescriptorId":7,
             "link":"https://example.com","a":[{"id":"2","_etag":"3","b":{"link":{}}}],"_lastModifiedDate":"now","_ext":{}}]"#;
@@ -201,7 +219,7 @@ mod tests {
     #[test]
     fn equal_ids_are_told_whatever_is_kept() {
         let page = br#"[{"id":"1"},{"id":"2"},{"a":1},{"id":"1"}]"#;
-        let shape = Shape { keys: Selector::new(Some("a"), None), sendable: true };
+        let shape = Shape { keys: Selector::new(Some("a"), None), sendable: true, filled: Vec::new() };
         let ids = lines(page, &shape).unwrap().ids;
         assert_eq!(ids.len(), 3);
         assert!(ids[0] == ids[2] && ids[0] != ids[1]);

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+/// The type of a body of JSON.
+pub const JSON: &str = "application/json; charset=utf-8";
+
 /// What a request is answered.
 #[derive(Clone, Debug, Default)]
 pub struct Answer<'s> {
     /// The HTTP status.
     pub status: u16,
     /// The type of the body, if there is one.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
     /// The body.
     pub body: Cow<'s, [u8]>,
     /// The resource (`ed-fi/students`) and the id of the item that was stored.
@@ -22,6 +25,8 @@ pub struct Answer<'s> {
     pub next_page_token: Option<String>,
     /// After how many seconds to come again.
     pub retry_after: Option<u64>,
+    /// The path to which a redirect leads.
+    pub redirect: Option<&'static str>,
 }
 
 impl<'s> Answer<'s> {
@@ -32,7 +37,13 @@ impl<'s> Answer<'s> {
 
     /// A body of JSON.
     pub fn json(status: u16, body: impl Into<Cow<'s, [u8]>>) -> Answer<'s> {
-        Answer { status, content_type: "application/json; charset=utf-8", body: body.into(), ..Answer::default() }
+        Answer { status, content_type: JSON.into(), body: body.into(), ..Answer::default() }
+    }
+
+    /// A page for people.
+    pub fn page(status: u16, html: &'static str) -> Answer<'s> {
+        let body = Cow::Borrowed(html.as_bytes());
+        Answer { status, content_type: "text/html; charset=utf-8".into(), body, ..Answer::default() }
     }
 
     /// Puts it on `wire`. `base` is the address of the sandbox; `closes` tells the client that the connection ends.
@@ -45,6 +56,9 @@ impl<'s> Answer<'s> {
         write!(wire, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status))?;
         if let Some((resource, id)) = self.location {
             write!(wire, "Location: {base}/data/v3/{resource}/{id:032x}\r\n")?;
+        }
+        if let Some(path) = self.redirect {
+            write!(wire, "Location: {base}{path}\r\n")?;
         }
         if let Some(etag) = self.etag {
             write!(wire, "ETag: \"{etag}\"\r\n")?;
@@ -79,17 +93,20 @@ fn reason(status: u16) -> &'static str {
         200 => "OK",
         201 => "Created",
         204 => "No Content",
+        302 => "Found",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         409 => "Conflict",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         _ => "",
     }

@@ -1,7 +1,10 @@
 //! Creates, finds and deletes items: what happens below `/data/v3/`.
 
+mod find;
+mod shaped;
+mod token_info;
+
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -10,19 +13,19 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::answer::Answer;
+use super::caller::Caller;
 use super::http::Request;
 use super::lock;
 use super::metadata::Metadata;
-use super::paging::{Asked, partitions};
 use super::problem::Problem;
-use super::query;
+use super::profiles::Usage;
+use super::show::{same, without_server_made};
 use super::store::{Deleted, Demand, Store, identify};
 use crate::check::{Checkers, Fault, Notes};
 use crate::clock::unix_now;
-use crate::edfi::key::{StrictKey, text};
+use crate::edfi::key::StrictKey;
 use crate::edfi::tolerance::Product;
-use crate::model::openapi::SERVER_MADE;
-use crate::model::{Model, Values, values};
+use crate::model::{Definition, Model, Values, values};
 use crate::resource::Resource;
 
 /// The school years that every real API has from the start.
@@ -36,6 +39,7 @@ pub struct Data {
     routes: FxHashMap<Box<str>, usize>,
     paths: Vec<Box<str>>,
     forbidden: FxHashSet<usize>,
+    caller: Arc<Caller>,
     store: Store,
     /// The positions of the definitions of education organizations, and who posts one at present.
     organizations: Vec<usize>,
@@ -71,7 +75,7 @@ enum Of {
 
 impl Data {
     /// The resources of `metadata`, no items but the school years and the values of its descriptors.
-    pub fn new(metadata: &Metadata, options: &Options) -> Data {
+    pub fn new(metadata: &Metadata, options: &Options, caller: Arc<Caller>) -> Data {
         let (model, forbid) = (metadata.model.clone(), &options.forbid);
         let tolerance = Product::of_discovery(&metadata.discovery).tolerance();
         let paths: Vec<Box<str>> = model.definitions().iter().map(|d| d.resource.to_string().into()).collect();
@@ -81,6 +85,7 @@ impl Data {
         let data = Data {
             routes: paths.iter().enumerate().map(|(position, path)| (path.clone(), position)).collect(),
             forbidden: positions.filter(|(_, d)| is_forbidden(&d.resource)).map(|(position, _)| position).collect(),
+            caller,
             store: Store::new(paths.len()),
             paths,
             organizations: (0..)
@@ -110,7 +115,7 @@ impl Data {
                 let id = identify(descriptor, StrictKey::of_descriptor(namespace, code));
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
-                let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now());
+                let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now(), |_, _| false);
             }
         }
     }
@@ -129,7 +134,7 @@ impl Data {
             let key = self.checkers.get(resource).and_then(|checker| checker.key(|_| Some(year.to_string())));
             // It demands nothing, so it cannot fail.
             let id = key.map(|key| identify(resource, key.strict));
-            id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now()));
+            id.map(|id| self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now(), |_, _| false));
         }
     }
 
@@ -158,20 +163,31 @@ impl Data {
         if self.forbidden.contains(&call.position) {
             return Err(Problem::AccessDenied);
         }
+        let claims: &[&str] = match request.method {
+            "GET" => &["Read"],
+            "DELETE" => &["Delete"],
+            _ => &["Create", "Update"],
+        };
+        self.caller.may(call.position, || claims)?;
         match (request.method, &call.of) {
             ("POST", Of::Collection) => self.post(call.position, request),
-            ("GET", Of::Collection) => self.find(call.position, request.query),
+            ("GET", Of::Collection) => self.find(call.position, request),
             ("GET", Of::Partitions) => self.partitions(call.position, request.query),
-            ("GET", &Of::Item(id)) => {
-                let stored = self.store.get(call.position, id).ok_or(Problem::NotFound)?;
-                Ok(Answer { etag: Some(stored.version), ..Answer::json(200, with_id(id, &stored)) })
-            }
-            ("DELETE", &Of::Item(id)) => match self.store.delete(call.position, id) {
-                Deleted::Gone => Ok(Answer::empty(204)),
-                Deleted::Missing => Err(Problem::NotFound),
-                Deleted::Referenced(by) => Err(Problem::Referenced(self.model.definitions()[by].body.entity())),
-            },
+            ("GET", &Of::Item(id)) => self.item(call.position, id, request),
+            ("DELETE", &Of::Item(id)) => self.delete(call.position, id),
             _ => Err(Problem::MethodNotAllowed),
+        }
+    }
+
+    fn delete(&self, position: usize, id: u128) -> Result<Answer<'_>, Problem> {
+        let stored = self.store.get(position, id).ok_or(Problem::NotFound)?;
+        self.caller.may_write(&self.model.definitions()[position].resource, || {
+            Cow::Owned(serde_json::from_slice(&stored.body).unwrap_or_default())
+        })?;
+        match self.store.delete(position, id) {
+            Deleted::Gone => Ok(Answer::empty(204)),
+            Deleted::Missing => Err(Problem::NotFound),
+            Deleted::Referenced(by) => Err(Problem::Referenced(self.model.definitions()[by].body.entity())),
         }
     }
 
@@ -183,6 +199,8 @@ impl Data {
         if !request.content_type.is_some_and(is_json) {
             return Err(Problem::UnsupportedMediaType);
         }
+        let definition = &self.model.definitions()[position];
+        let under = self.caller.profiles.applied(position, definition, Usage::Writable, request.content_type)?;
         if let Some(count) = &self.unchecked {
             let number = count.fetch_add(1, Ordering::Relaxed);
             let location = Some((&*self.paths[position], u128::from(number)));
@@ -198,7 +216,11 @@ impl Data {
         if object.get("id").is_some_and(|id| !id.is_null()) {
             return Err(Problem::IdGiven);
         }
-        let resource = &self.model.definitions()[position].resource;
+        let shaped = under.map(|applied| self.shaped(position, applied, object.clone())).transpose()?;
+        let written = shaped.as_ref().map(Value::to_string);
+        let (body, payload) =
+            (written.as_ref().map_or(body, |text| text.as_bytes()), shaped.as_ref().unwrap_or(&payload));
+        let Definition { resource, body: schema, .. } = definition;
         // What it does not know, a real API drops.
         let mut notes = Notes::without_unknown();
         let checker = self.checkers.get(resource).ok_or(Problem::NotFound)?;
@@ -207,16 +229,24 @@ impl Data {
             let told = |fault: &Fault| (fault.path.to_string(), fault.message.to_string());
             return Err(Problem::Invalid(notes.faults.iter().map(told).collect()));
         }
+        let taken = (!notes.taken.is_empty()).then(|| notes.applied(payload));
+        let written = taken.as_ref().map(Value::to_string);
+        let (body, payload) =
+            (written.as_ref().map_or(body, |text| text.as_bytes()), taken.as_ref().unwrap_or(payload));
         let no_key = || Problem::Invalid(vec![("$".into(), "the documents do not tell its natural key".into())]);
         let key = notes.key.ok_or_else(no_key)?.strict;
         let id = identify(resource, key);
+        self.caller.may(position, || if self.store.holds(position, id) { &["Update"] } else { &["Create"] })?;
+        self.caller.may_write(resource, || Cow::Borrowed(payload))?;
         let demands = self.demands(&notes);
         let _organizations = self.unique_organization(position, key)?;
-        let namespace = payload["namespace"].as_str().map(str::to_owned);
-        let upserted = self.store.upsert(position, id, &as_stored(body, payload, &notes), &demands, unix_now());
+        let upserted =
+            self.store.upsert(position, id, &without_server_made(body, payload), &demands, unix_now(), |one, other| {
+                same(schema, one, other)
+            });
         let upserted = upserted.map_err(|missing| unresolved(&notes, missing))?;
-        if let (true, Some(namespace)) = (resource.is_descriptor(), namespace) {
-            lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace);
+        if let (true, Some(namespace)) = (resource.is_descriptor(), payload["namespace"].as_str()) {
+            lock::write(&self.namespaces).entry(resource.clone()).or_default().insert(namespace.to_owned());
         }
         let location = Some((&*self.paths[position], id));
         let status = if upserted.created { 201 } else { 200 };
@@ -257,79 +287,6 @@ impl Data {
         });
         references.chain(descriptors).collect()
     }
-
-    /// A page of what the query asks for.
-    fn find(&self, position: usize, query: &str) -> Result<Answer<'_>, Problem> {
-        let pairs = query::pairs(query);
-        let mut asked = Asked::read(&pairs, self.cursor)?;
-        if asked.offset > 0 {
-            let number = self.pages.fetch_add(1, Ordering::Relaxed) + 1;
-            // As though one had come before it since the page before was answered.
-            asked.offset -= usize::from(self.shift.is_some_and(|every| number.is_multiple_of(every)));
-        }
-        let found = self.matching(position, &pairs, asked.arrivals.clone());
-        let mut body = b"[".to_vec();
-        let mut last = None;
-        for id in found.iter().skip(asked.offset).take(asked.limit) {
-            // One that was deleted since is passed over.
-            let Some(stored) = self.store.get(position, *id) else { continue };
-            if body.len() > 1 {
-                body.push(b',');
-            }
-            body.extend_from_slice(&with_id(*id, &stored));
-            last = Some(stored.arrival);
-        }
-        body.push(b']');
-        Ok(Answer {
-            total_count: asked.counts.then_some(found.len()),
-            next_page_token: last.filter(|_| self.cursor).map(|last| asked.after(last)),
-            ..Answer::json(200, body)
-        })
-    }
-
-    /// Where to begin so that several clients, or workers of one, read the whole side by side.
-    fn partitions(&self, position: usize, query: &str) -> Result<Answer<'_>, Problem> {
-        let pairs = query::pairs(query);
-        let found = self.matching(position, &pairs, 0..u64::MAX);
-        let arrivals = found.iter().filter_map(|id| Some(self.store.get(position, *id)?.arrival)).collect();
-        let tokens = json!({ "pageTokens": partitions(&pairs, arrivals)? });
-        Ok(Answer::json(200, tokens.to_string().into_bytes()))
-    }
-
-    /// The ids of the items that came at these places and that the query asks for. As in a real API, what is no parameter of the resource
-    /// is passed over.
-    fn matching(&self, position: usize, pairs: &[(String, String)], arrivals: Range<u64>) -> Vec<u128> {
-        let definition = &self.model.definitions()[position];
-        let asked = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let filters: Vec<_> = definition.parameters.iter().filter_map(|p| Some((p, asked(&p.name)?))).collect();
-        let id = asked("id").map(|id| u128::from_str_radix(id, 16).unwrap_or_default());
-        let version = |name: &str| pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.parse::<u64>().ok();
-        let (least, most) = (version("minChangeVersion"), version("maxChangeVersion"));
-        if filters.is_empty() && id.is_none() && least.is_none() && most.is_none() {
-            return self.store.ids(position, arrivals);
-        }
-        let checker = self.checkers.get(&definition.resource);
-        let candidates = match checker.and_then(|checker| checker.key(asked)) {
-            Some(key) => vec![identify(&definition.resource, key.strict)],
-            None => self.store.ids(position, arrivals.clone()),
-        };
-        let matches = |candidate: &u128| {
-            let Some(stored) = self.store.get(position, *candidate) else { return false };
-            let payload: Value = serde_json::from_slice(&stored.body).unwrap_or_default();
-            arrivals.contains(&stored.arrival)
-                && id.is_none_or(|id| id == *candidate)
-                && least.is_none_or(|least| stored.version >= least)
-                && most.is_none_or(|most| stored.version <= most)
-                && filters.iter().all(|(parameter, value)| {
-                    parameter
-                        .values(&payload)
-                        .next()
-                        .and_then(|(_, held)| text(held))
-                        .is_some_and(|held| held == *value)
-                })
-        };
-        candidates.into_iter().filter(matches).collect()
-    }
 }
 
 /// The problem with demand number `missing`, in the order of [`Data::demands`].
@@ -342,30 +299,4 @@ fn unresolved(notes: &Notes<'_>, missing: usize) -> Problem {
     let name = namespace.rsplit('/').next().unwrap_or_default();
     let message = format!("{name} value '{namespace}#{code_value}' does not exist.");
     Problem::Invalid(vec![(notes.path(mention.place), message)])
-}
-
-/// What the API makes of a payload, without what the server puts there by itself.
-fn as_stored<'p>(body: &'p [u8], mut payload: Value, notes: &Notes<'_>) -> Cow<'p, [u8]> {
-    if notes.taken.is_empty() && SERVER_MADE.iter().all(|name| payload.get(name).is_none()) {
-        return body.into();
-    }
-    notes.apply(&mut payload);
-    if let Some(object) = payload.as_object_mut() {
-        object.retain(|name, _| !SERVER_MADE.contains(&name.as_str()));
-    }
-    payload.to_string().into_bytes().into()
-}
-
-/// An item as the API shows it.
-fn with_id(id: u128, stored: &super::store::Stored) -> Vec<u8> {
-    let modified = i64::try_from(stored.modified).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let modified = modified.map(|time| time.to_string()).unwrap_or_default();
-    let members = stored.body.strip_prefix(b"{").and_then(|body| body.strip_suffix(b"}")).unwrap_or_default();
-    let comma = if members.trim_ascii().is_empty() { "" } else { "," };
-    let mut body = format!("{{\"id\":\"{id:032x}\"{comma}").into_bytes();
-    body.extend_from_slice(members);
-    body.extend_from_slice(
-        format!(",\"_etag\":\"{}\",\"_lastModifiedDate\":\"{modified}\"}}", stored.version).as_bytes(),
-    );
-    body
 }

@@ -33,6 +33,8 @@ pub struct Request<'c> {
     /// The header of this name.
     pub authorization: Option<&'c str>,
     /// The header of this name.
+    pub accept: Option<&'c str>,
+    /// The header of this name.
     pub content_type: Option<&'c str>,
     /// The header `correlation-id`.
     pub correlation_id: Option<&'c str>,
@@ -210,6 +212,7 @@ fn head(bytes: &[u8]) -> Result<Option<(Framing, Request<'_>)>, Broken> {
         let is = |value: &str| header.value.eq_ignore_ascii_case(value.as_bytes());
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
+            6 if named("accept") => request.accept = value(),
             6 if named("expect") => framing.expects_continue = is("100-continue"),
             10 if named("connection") => request.closes = is("close"),
             12 if named("content-type") => request.content_type = value(),

@@ -40,6 +40,23 @@ pub enum Problem {
     System,
     /// Not now (503).
     Unavailable,
+    /// The caller's claims or profiles do not allow it.
+    Denied(Denied),
+}
+
+/// What claims or profiles do not allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Denied {
+    /// The HTTP status.
+    pub status: u16,
+    /// The type, behind `urn:ed-fi:api:`.
+    pub urn: &'static str,
+    /// The title that belongs to the type.
+    pub title: &'static str,
+    /// What happened, in general.
+    pub detail: &'static str,
+    /// What happened to this request.
+    pub error: String,
 }
 
 impl Problem {
@@ -61,7 +78,7 @@ impl Problem {
                 if let Some(error) = self.error() {
                     body["errors"] = json!([error]);
                 }
-                let content_type = "application/problem+json; charset=utf-8";
+                let content_type = "application/problem+json; charset=utf-8".into();
                 Answer { content_type, ..Answer::json(status, body.to_string().into_bytes()) }
             }
             // An older API says nothing about a missing token but the status.
@@ -131,6 +148,7 @@ impl Problem {
                 let detail = format!("The item cannot be deleted because an existing '{entity}' item refers to it.");
                 return (409, "data-conflict:dependent-item-exists", "Dependent Item Exists", detail);
             }
+            Problem::Denied(denied) => (denied.status, denied.urn, denied.title, denied.detail),
             Problem::TooManyRequests => (
                 429,
                 "too-many-requests",
@@ -154,7 +172,7 @@ impl Problem {
                 Some("The Content-Type of the request must be application/json.".to_owned())
             }
             Problem::MethodNotAllowed => Some("The method is not supported at this address.".to_owned()),
-            Problem::NotAnObject(why) => Some(why.clone()),
+            Problem::NotAnObject(why) | Problem::Denied(Denied { error: why, .. }) => Some(why.clone()),
             Problem::NotUnique(entity) => {
                 Some(format!("A {entity} has this id; education organizations share their ids."))
             }

@@ -29,6 +29,10 @@ pub fn serve(listener: &TcpListener, service: &Service) {
                 continue;
             };
             service.watch.connected();
+            // The kernel has taken the connection; closed at once, it is of as little use as one refused.
+            if service.restart.is_down() {
+                continue;
+            }
             hold(&open).insert(number, other);
             let open = &open;
             let thread = std::thread::Builder::new().name("sandbox".into()).stack_size(512 << 10);

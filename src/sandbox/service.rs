@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::Options;
 use super::answer::Answer;
+use super::caller::Caller;
 use super::data::Data;
-use super::fault::{self, Fault};
+use super::fault::{self, Fault, Page, Restart};
 use super::http::Request;
 use super::library::Library;
 use super::metadata::Metadata;
@@ -28,6 +29,8 @@ pub struct Service {
     data: Data,
     /// How many problems were named by the sandbox because their request had no correlation id.
     problems: AtomicU64,
+    /// When nobody answers.
+    pub restart: Restart,
     /// What was seen.
     pub watch: Watch,
     /// Whether to stop.
@@ -49,13 +52,14 @@ pub enum After {
 
 impl Service {
     /// At the address `base`, such as `http://127.0.0.1:8765`.
-    pub fn new(options: Options, metadata: Metadata, base: String, stop: Arc<Stop>) -> Service {
+    pub fn new(options: Options, metadata: Metadata, caller: Arc<Caller>, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(&metadata, &options),
+            data: Data::new(&metadata, &options, caller.clone()),
+            restart: Restart::new(&options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),
-            library: Library::new(metadata, base.clone(), !options.no_cursor),
+            library: Library::new(metadata, base.clone(), !options.no_cursor, caller),
             base,
             options,
             stop,
@@ -64,6 +68,9 @@ impl Service {
 
     /// Answers `request` on `wire`.
     pub fn answer(&self, request: &Request<'_>, wire: &mut Vec<u8>) -> After {
+        if self.restart.is_down() {
+            return After::Cut;
+        }
         let after = if request.closes { After::Close } else { After::Next };
         let answer = match request.path.strip_prefix(DATA) {
             Some(path) => match self.data(request, path) {
@@ -84,6 +91,12 @@ impl Service {
     fn other(&self, request: &Request<'_>) -> Answer<'_> {
         match (request.method, request.path) {
             ("POST", "/oauth/token") => self.tokens.answer(request),
+            ("POST", "/oauth/token_info") => match self.tokens.check(request.authorization, Instant::now()) {
+                Ok(()) => self.tokens.introspect(request, |client| self.data.token_info(client)),
+                Err(why) => self.problem(&Problem::Unauthenticated(why), request),
+            },
+            (_, "/oauth/token" | "/oauth/token_info") => self.problem(&Problem::MethodNotAllowed, request),
+            ("GET", fault::SIGN_IN) => Page::SignIn.answer(),
             ("GET", "/sandbox/stats") => {
                 Answer::json(200, self.watch.stats(self.tokens.count()).to_string().into_bytes())
             }
@@ -99,7 +112,6 @@ impl Service {
                 Some(document) => Answer { etag: Some(document.etag), ..Answer::json(200, &document.body[..]) },
                 None => self.problem(&Problem::NotFound, request),
             },
-            (_, "/oauth/token") => self.problem(&Problem::MethodNotAllowed, request),
             _ => self.problem(&Problem::NotFound, request),
         }
     }
@@ -113,6 +125,10 @@ impl Service {
                 (request.method.to_owned(), resource.to_owned(), request.body.to_vec())
             });
         };
+        if self.restart.begins_at(visit.number) {
+            settle(None, false);
+            return Err(After::Cut);
+        }
         let crowded = self.options.max_concurrent.is_some_and(|most| visit.concurrent > most);
         if !crowded && !self.options.latency.is_zero() {
             self.stop.sleep(self.options.latency);
@@ -122,12 +138,14 @@ impl Service {
         } else {
             fault::at(visit.number, &self.options)
         };
+        let reached = fault.is_none();
         let answer = match fault {
             None => self.carry_out(request, path),
             Some(Fault::Refuse(problem)) => {
                 let retry_after = self.options.retry_after.filter(|_| problem != Problem::System);
                 Answer { retry_after, ..self.problem(&problem, request) }
             }
+            Some(Fault::Gateway(page)) => page.answer(),
             Some(Fault::Cut { carried_out }) => {
                 let stored = carried_out && is_stored(request, &self.carry_out(request, path));
                 settle(None, stored);
@@ -138,7 +156,7 @@ impl Service {
                 return Err(After::Hang);
             }
         };
-        settle(Some(answer.status), is_stored(request, &answer));
+        settle(Some(answer.status), reached && is_stored(request, &answer));
         Ok(answer)
     }
 

@@ -16,8 +16,15 @@ use super::query;
 pub struct Tokens {
     credentials: Option<(String, String)>,
     lifetime: Duration,
-    given: RwLock<FxHashMap<Box<str>, Instant>>,
+    given: RwLock<FxHashMap<Box<str>, Given>>,
     count: AtomicU64,
+}
+
+/// A token that was given.
+struct Given {
+    expires: Instant,
+    /// The key of the client that got it.
+    client: Box<str>,
 }
 
 impl Tokens {
@@ -42,7 +49,7 @@ impl Tokens {
             return Err("Missing Authorization header bearer token value.");
         }
         match lock::read(&self.given).get(token.trim()) {
-            Some(expires) if now < *expires => Ok(()),
+            Some(given) if now < given.expires => Ok(()),
             _ => Err("Invalid Authorization header."),
         }
     }
@@ -84,18 +91,34 @@ impl Tokens {
         if !good {
             return error(401, "invalid_client", "The key or the secret is wrong.");
         }
-        let token = self.give(Instant::now());
+        let token = self.give(&shown.0, Instant::now());
         let body = json!({"access_token": token, "expires_in": self.lifetime.as_secs(), "token_type": "bearer"});
         Answer::json(200, body.to_string().into_bytes())
     }
 
-    fn give(&self, now: Instant) -> Box<str> {
+    /// Answers `POST /oauth/token_info` with what is `told` of the client with a key. The token that it shows must be the one that it asks
+    /// about.
+    pub fn introspect(&self, request: &Request<'_>, told: impl FnOnce(&str) -> Answer<'static>) -> Answer<'static> {
+        let Some(form) = form(request) else {
+            return error(415, "invalid_request", "The body must be a form or JSON, and its Content-Type must say so.");
+        };
+        let shown = request.authorization.and_then(|header| header.split_once(' ')).map(|(_, token)| token.trim());
+        let asked = form.iter().find(|(key, _)| key == "token").map(|(_, value)| value.trim());
+        let own = asked.filter(|token| Some(*token) == shown);
+        let client = own.and_then(|token| Some(lock::read(&self.given).get(token)?.client.clone()));
+        match client {
+            Some(client) => told(&client),
+            None => error(400, "invalid_request", "The token must be the one in the Authorization header."),
+        }
+    }
+
+    fn give(&self, client: &str, now: Instant) -> Box<str> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let unique = format!("{number} {:?}", std::time::SystemTime::now());
         let token: Box<str> = blake3::hash(unique.as_bytes()).to_hex()[..32].into();
         let mut given = lock::write(&self.given);
-        given.retain(|_, expires| now < *expires);
-        given.insert(token.clone(), now + self.lifetime);
+        given.retain(|_, given| now < given.expires);
+        given.insert(token.clone(), Given { expires: now + self.lifetime, client: client.into() });
         token
     }
 }
@@ -198,7 +221,7 @@ mod tests {
     fn a_token_is_good_until_it_expires() {
         let tokens = tokens();
         let now = Instant::now();
-        let header = format!("Bearer {}", tokens.give(now));
+        let header = format!("Bearer {}", tokens.give("key", now));
         assert_eq!(tokens.check(Some(&header), now), Ok(()));
         assert_eq!(tokens.check(Some(&header), now + Duration::from_secs(60)), Err("Invalid Authorization header."));
         assert_eq!(tokens.check(None, now), Err("Authorization header is missing."));

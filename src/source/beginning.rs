@@ -12,7 +12,7 @@ type Format = (&'static [u8], &'static str, &'static str);
 
 /// Formats that their first bytes show. None of them can begin a JSON text.
 const FORMATS: &[Format] = &[
-    (b"\x1f\x8b", "compressed with gzip", "unpack it: gunzip -c FILE > NAME.jsonl"),
+    (b"\x1f\x8b", "compressed with gzip", "name it NAME.jsonl.gz, or unpack it: gunzip -c FILE > NAME.jsonl"),
     (b"PK\x03\x04", "a zip archive", "unpack it: unzip FILE"),
     (b"PK\x05\x06", "an empty zip archive", "there is nothing in it"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd", "unpack it: zstd -dc FILE > NAME.jsonl"),
@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn formats_that_are_no_text_are_named() {
         for (bytes, name) in [
-            (&b"\x1f\x8b\x08\0\0\n{\n{\n"[..], "compressed with gzip; unpack it: gunzip -c students.jsonl"),
+            (
+                &b"\x1f\x8b\x08\0\0\n{\n{\n"[..],
+                "compressed with gzip; name it NAME.jsonl.gz, or unpack it: gunzip -c students.jsonl",
+            ),
             (b"PK\x03\x04\x14\0", "a zip archive"),
             (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd"),
             (b"PAR1\x15\x04", "Parquet"),

@@ -59,6 +59,7 @@ impl Report {
         let total = self.total();
         match &self.stopped {
             Some(stopped) => stopped.exit,
+            None if total.payloads() == 0 => Exit::AllSkipped,
             None if total.invalid == 0 => Exit::Ok,
             None if total.valid() == 0 => Exit::AllFailed,
             None if partial_ok => Exit::Ok,

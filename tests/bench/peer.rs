@@ -1,7 +1,7 @@
-//! The Python lightbeam on the same machine, in the same run, with the same files: `make bench-peer` puts it where it is looked for.
+//! The Python lightbeam on the same machine, in the same run, with the same files: `make bench-peer` installs it and names it in PEER.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -12,13 +12,12 @@ use crate::{row, share};
 /// Payloads; it takes some ten seconds for each run over these.
 const PAYLOADS: usize = 64_000;
 const RUNS: usize = 3;
-const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peer/bin/lightbeam");
 
 /// Prints what both cost.
 pub fn measure() {
-    if !Path::new(PROGRAM).exists() {
-        return println!("the Python lightbeam is not compared: {PROGRAM} is not there (make bench-peer installs it)");
-    }
+    let Some(program) = std::env::var_os("PEER").map(PathBuf::from).filter(|program| program.exists()) else {
+        return println!("the Python lightbeam is not compared: it is not installed (make bench-peer installs it)");
+    };
     let sandbox = Sandbox::start(Duration::ZERO);
     let folder = Folder::of_schools(PAYLOADS, &sandbox.url);
     let config = format!(
@@ -29,7 +28,7 @@ pub fn measure() {
     );
     fs::write(folder.path().join("peer.yaml"), config).expect("a configuration");
     let peer = |command: &str| {
-        let mut peer = Command::new(PROGRAM);
+        let mut peer = Command::new(&program);
         peer.args([command, "-c", "peer.yaml"]).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
         peer
     };

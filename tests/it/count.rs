@@ -25,6 +25,16 @@ fn the_table_has_what_there_is_in_the_order_of_dependencies() {
 }
 
 #[test]
+fn no_warning_stands_below_the_table_for_programs_read_it() {
+    let stage = stage(Options::default());
+    let counted = stage.run(&["count", "-s", "students,nosuch", "--results-file", "c.json"]).expect(0);
+    assert_eq!(counted.out, "Records\tEndpoint\n3\tstudents\n");
+    counted.tells(&["WARNING", "nosuch"]);
+    let results: Value = serde_json::from_slice(&fs::read(stage.folder.0.join("c.json")).unwrap()).unwrap();
+    assert!(results["warnings"][0].as_str().unwrap().contains("nosuch"), "{results}");
+}
+
+#[test]
 fn the_results_file_has_the_table_with_empty_resources_or_json() {
     let stage = stage(Options::default());
     stage.run(&["count", "-s", "students,schools", "--results-file", "deep/counts.tsv", "--quiet"]).expect(0);

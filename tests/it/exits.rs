@@ -30,8 +30,11 @@ fn everything_accepted_is_0() {
 }
 
 #[test]
-fn nothing_to_do_is_0() {
+fn nothing_to_read_is_2_and_0_where_that_is_allowed() {
     let (run, results) = Stage::new().send(&[]);
+    run.expect(2);
+    assert_eq!(total(&results, "processed"), 0);
+    let (run, results) = Stage::new().send(&["--allow-empty"]);
     run.expect(0);
     assert_eq!(total(&results, "processed"), 0);
 }

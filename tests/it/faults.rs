@@ -82,6 +82,41 @@ fn answers_that_never_come() {
     assert_eq!(answered(&stage, None), 3);
 }
 
+/// A page that is called a success, or a redirect, may be about the payload: it is refused, and due in the next run.
+fn everything_arrives_in_the_end(options: Options, exits: &[i32]) -> Stage {
+    let stage = Stage::with(options);
+    let mut sent = students(60);
+    stage.data("students.jsonl", &sent);
+    for exit in exits {
+        stage.send(&[]).0.expect(*exit);
+    }
+    sent.sort();
+    assert_eq!(stage.stored(), sent, "each is stored once");
+    stage
+}
+
+#[test]
+fn pages_of_a_gateway() {
+    let stage = everything_arrives_in_the_end(Options { fail_html: Some(10), ..Options::default() }, &[3, 0]);
+    assert!(answered(&stage, Some(502)) >= 3, "repeated at once");
+    assert!(stage.posts().iter().any(|post| post.status == Some(200) && !post.stored), "and never believed");
+}
+
+#[test]
+fn redirects_of_a_gateway() {
+    let stage = everything_arrives_in_the_end(Options { fail_302: Some(10), ..Options::default() }, &[3, 0]);
+    assert_eq!(answered(&stage, Some(302)), 6);
+}
+
+#[test]
+fn a_server_that_restarts_with_its_data_kept() {
+    let options = Options { restart_after: Some(20), restart_for: Duration::from_millis(1500), ..Options::default() };
+    let stage = everything_arrives(60, options, &[]);
+    let cut = stage.posts().iter().filter(|post| post.status.is_none()).count();
+    assert_eq!(cut, 1, "all others came to nobody");
+    assert_eq!(total(&stage.results(), "created"), 60);
+}
+
 #[test]
 fn all_of_it_together() {
     let options = Options {

@@ -7,7 +7,7 @@ use std::path::Path;
 use lightbeam::sandbox::Options;
 use serde_json::Value;
 
-use crate::support::{Ended, Stage, district, number, signal, students, until};
+use crate::support::{Ended, Stage, district, number, signal, students, until, without_empty_lists};
 
 /// An API with so many students, in the order of their numbers.
 fn stage(count: usize, options: Options) -> Stage {
@@ -26,14 +26,18 @@ fn fetch(stage: &Stage, args: &[&str]) -> (Ended, Value) {
     (ended, results.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap()))
 }
 
-/// The lines of a file.
+/// The lines of a file, as they were sent.
 fn lines(stage: &Stage, file: &str) -> Vec<String> {
-    fs::read_to_string(stage.folder.0.join(file)).unwrap().lines().map(String::from).collect()
+    fs::read_to_string(stage.folder.0.join(file)).unwrap().lines().map(without_empty_lists).collect()
 }
+
+/// Where a fetch notes what it wrote.
+const MANIFEST: &str = ".lightbeam-fetched.json";
 
 /// The names in a folder, hidden ones too.
 fn names(folder: &Path) -> BTreeSet<String> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != MANIFEST).collect()
 }
 
 #[test]
@@ -53,7 +57,7 @@ fn both_ways_of_paging_give_every_record_in_the_order_of_the_api() {
 #[test]
 fn records_are_kept_to_the_byte_and_only_what_the_api_added_goes_on_request() {
     let stage = Stage::new();
-    let payload = r#"{"firstName":"\u00c9va\/É","studentUniqueId":"1","lastSurname":"x  y","birthDate":"2010-01-01","weight":1.10E2}"#;
+    let payload = r#"{"firstName":"\u00c9va\/É","studentUniqueId":"1","lastSurname":"x  y","birthDate":"2010-01-01"}"#;
     stage.data("students.jsonl", &[payload.into()]);
     stage.run(&["send", "--quiet"]).expect(0);
     fetch(&stage, &["--sendable"]).0.expect(0);
@@ -132,10 +136,29 @@ fn a_resource_that_is_refused_leaves_the_others_whole() {
 }
 
 #[test]
+fn what_was_fetched_before_is_replaced_and_what_somebody_edited_is_not() {
+    let stage = stage(3, Options::default());
+    let file = stage.folder.0.join("out/students.jsonl");
+    fetch(&stage, &["-s", "students"]).0.expect(0);
+    stage.data("students.jsonl", &students(4));
+    stage.run(&["send"]).expect(0);
+    fetch(&stage, &["-s", "students"]).0.expect(0);
+    assert_eq!(lines(&stage, "out/students.jsonl").len(), 4);
+    fs::write(&file, "mine\n").unwrap();
+    fetch(&stage, &["-s", "students"]).0.expect(1).tells(&["somebody else wrote or edited it"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+    fetch(&stage, &["-s", "students", "--compat", "python"]).0.expect(0);
+    assert_eq!(lines(&stage, "out/students.jsonl").len(), 4);
+    // The manifest is not data.
+    let plan = stage.run(&["plan", "--data-dir", "out", "--allow-empty"]).expect(0);
+    assert!(!plan.err.contains(MANIFEST), "{}", plan.err);
+}
+
+#[test]
 fn a_file_that_differs_stays_unless_forced_and_one_that_is_the_same_is_no_trouble() {
     let stage = stage(3, Options::default());
     let file = stage.folder.write("out/students.jsonl", "mine\n");
-    fetch(&stage, &[]).0.expect(1).tells(&["is there and differs; --force replaces it"]);
+    fetch(&stage, &[]).0.expect(1).tells(&["is there, and somebody else wrote or edited it; --force replaces it"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
     assert_eq!(names(&stage.folder.0.join("out")).len(), 1);
     fetch(&stage, &["--force"]).0.expect(0);

@@ -77,12 +77,12 @@ fn whatever_is_not_sent_is_named_with_the_reason_and_the_nearest_resource() {
 fn an_empty_data_folder_is_said_to_be_empty() {
     let stage = Stage::new();
     for command in ["send", "plan"] {
-        let err = stage.run(&[command]).expect(0).err;
-        assert!(err.contains("WARNING there is nothing to do in data"), "{err}");
+        let err = stage.run(&[command]).expect(2).err;
+        assert!(err.contains("CRITICAL there is nothing to read in data"), "{err}");
     }
     stage.data("students.jsonl", &students(1));
-    let err = stage.run(&["send", "-s", "schools"]).expect(0).err;
-    assert!(err.contains("WARNING there is nothing to do in data"), "{err}");
+    let err = stage.run(&["send", "-s", "schools"]).expect(2).err;
+    assert!(err.contains("CRITICAL there is nothing to read in data"), "{err}");
     assert!(stage.posts().is_empty());
 }
 

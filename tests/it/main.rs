@@ -1,10 +1,12 @@
 //! Every test that looks at the project from outside, in one binary; one module a subject.
 
 mod agreement;
+mod airflow;
 mod answers;
 mod callers;
 mod chance;
 mod checker;
+mod claims;
 mod command_line;
 mod configuration;
 mod connection;
@@ -26,11 +28,15 @@ mod machine;
 mod metadata;
 mod namespaces;
 mod nginx;
+mod nothing;
 mod offline;
 mod one_key;
 mod one_record;
 mod order;
+mod packed;
 mod pages;
+mod peer;
+mod peer_suite;
 mod plans;
 mod policy;
 mod prism;
@@ -41,6 +47,9 @@ mod references;
 mod refusals;
 mod resend;
 mod results;
+mod returned;
+mod roster;
+mod runway;
 mod same_key;
 mod sandbox;
 mod secrets;

@@ -306,7 +306,7 @@ fn to_delete_one_leaves_the_other_and_a_name_that_may_mean_either_deletes_nothin
         run.expect(2).tells(&["data/candidates.jsonl may be of several resources, and nothing is deleted", both]);
     }
     let schools = erase(&stage, "delete", &["--yes", "-s", "schools"]).0;
-    schools.expect(0).tells(&["there is nothing to do"]);
+    schools.expect(2).tells(&["there is nothing to read"]);
     fs::remove_file(stage.folder.0.join("data/candidates.jsonl")).unwrap();
     assert_eq!((left(&stage, "ed-fi/candidates"), left(&stage, "tpdm/candidates")), (2, 3));
 

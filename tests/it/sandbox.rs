@@ -4,17 +4,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
-use crate::support::{Folder, signal};
+use crate::support::{Folder, signal, students, until};
 
 /// A sandbox in a process of its own; killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
-    address: String,
+    pub address: String,
     said: String,
 }
 
 impl Running {
-    fn new(args: &[&str]) -> Running {
+    pub fn new(args: &[&str]) -> Running {
         let folder = Folder::new();
         let mut command = folder.command(&[&["sandbox"], args].concat());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -26,7 +26,7 @@ impl Running {
     }
 
     /// What a request is answered, head and body; empty if the connection is cut.
-    fn ask(&self, line: &str, headers: &str, body: &str) -> String {
+    pub fn ask(&self, line: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let head =
@@ -39,7 +39,7 @@ impl Running {
     }
 
     /// The answer to a request for a token.
-    fn token(&self) -> serde_json::Value {
+    pub fn token(&self) -> serde_json::Value {
         let headers = "Authorization: Basic azpz\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         let answer = self.ask("POST /oauth/token", headers, "grant_type=client_credentials");
         serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
@@ -79,6 +79,8 @@ fn each_option_of_a_sandbox_does_what_it_says() {
         (&["--fail-429", "1", "--retry-after", "7"][..], Some("429")),
         (&["--fail-500", "1"], Some("500")),
         (&["--fail-503", "1"], Some("503")),
+        (&["--fail-html", "1"], Some("502")),
+        (&["--fail-302", "1"], Some("302")),
         (&["--cut", "1"], None),
         (&["--no-check"], Some("201")),
         (&["--shape", "old", "--token-lifetime", "5"], Some("400")),
@@ -94,6 +96,66 @@ fn each_option_of_a_sandbox_does_what_it_says() {
         }
     }
     assert!(Running::new(&[]).post("{}").contains("validationErrors"), "no option, no change");
+}
+
+#[test]
+fn the_configuration_that_a_sandbox_writes_and_prints_works() {
+    let folder = Folder::new();
+    folder.write("students.jsonl", students(3).join("\n"));
+    let started = |args: &[&str]| {
+        let mut command = folder.command(&[&["sandbox"], args].concat());
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut first).unwrap();
+        (
+            Running {
+                child,
+                address: first.split("http://").nth(1).unwrap().split(',').next().unwrap().into(),
+                said: first,
+            },
+            out,
+        )
+    };
+    let (running, out) = started(&["--write-config", "to/sandbox.yaml"]);
+    let written = std::fs::read_to_string(folder.0.join("to/sandbox.yaml")).unwrap();
+    folder.run(&["send", "-c", "to/sandbox.yaml"]).expect(0).tells(&["total 3 3"]);
+    let port = running.address.rsplit(':').next().unwrap().to_owned();
+    drop(running);
+    let printed = std::io::read_to_string(out).unwrap();
+    assert!(printed.contains("lightbeam send -c to/sandbox.yaml") && printed.contains(&written), "{printed}");
+
+    let (again, out) = started(&["--write-config", "to/sandbox.yaml", "--port", &port]);
+    drop(again);
+    let printed = std::io::read_to_string(out).unwrap();
+    folder.write("lightbeam.yaml", &printed[printed.find("# lightbeam's").unwrap()..]);
+    let (_running, _out) = started(&["--port", &port]);
+    folder.run(&["send", "--force"]).expect(0);
+
+    folder.write("mine.yaml", "data_dir: elsewhere\n");
+    let told = "mine.yaml is there already and says something else; delete it or name another file";
+    folder.run(&["sandbox", "--write-config", "mine.yaml"]).expect(2).tells(&[told]);
+    folder.run(&["sandbox", "--write-config", "students.jsonl/x"]).expect(2).tells(&["--write-config: cannot"]);
+    assert_eq!(std::fs::read_to_string(folder.0.join("mine.yaml")).unwrap(), "data_dir: elsewhere\n");
+}
+
+#[test]
+fn a_redirect_leads_to_a_page_to_sign_in_at() {
+    let running = Running::new(&["--fail-302", "1"]);
+    let answer = running.post("{}");
+    assert!(answer.contains(&format!("\r\nLocation: http://{}/login\r\n", running.address)), "{answer}");
+    assert!(running.ask("GET /login", "", "").contains("\r\nContent-Type: text/html"));
+}
+
+#[test]
+fn a_sandbox_that_restarts_answers_nobody_and_then_everybody_again() {
+    let running = Running::new(&["--restart-after", "1", "--restart-for", "1"]);
+    let student = &students(1)[0];
+    assert!(running.post(student).starts_with("HTTP/1.1 201"));
+    assert_eq!(running.post(student), "");
+    assert_eq!(running.ask("GET /", "", ""), "", "documents and tokens are gone too");
+    until("it is back", || running.ask("GET /", "", "").starts_with("HTTP/1.1 200"));
+    assert!(running.post(student).starts_with("HTTP/1.1 200"), "what was stored is there");
 }
 
 #[test]

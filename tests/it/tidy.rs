@@ -23,6 +23,7 @@ const LONGER: &[(&str, &str)] = &[
     ("src/cli/options.rs", "the tables of all commands and options"),
     ("src/cli/parse.rs", "a parser and every line that it is to understand"),
     ("src/config/read.rs", "a parser and every file that it is to understand"),
+    ("src/config/yaml.rs", "a parser and every text that it is to understand"),
     ("src/sandbox/tests.rs", "the sandbox's answers, one after the other"),
 ];
 
@@ -156,6 +157,15 @@ fn no_file_names_a_package_registry_or_a_folder_of_somebodys_machine() {
         if let Some(source) = text.lines().find(|line| line.starts_with("source = \"registry+")) {
             assert_eq!(file, "Cargo.lock", "{source}");
         }
+    }
+}
+
+#[test]
+fn what_runs_from_the_shell_asks_cargo_where_it_builds() {
+    for file in ["Makefile", ".ci/run"] {
+        // With CARGO_TARGET_DIR, or a target folder in cargo's configuration, nothing is there.
+        let fixed = read(file).lines().find(|line| line.contains("target/")).map(String::from);
+        assert_eq!(fixed, None, "{file}");
     }
 }
 
