@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test test-nginx test-create test-airflow test-peer earthmover airflow peer check static bench bench-count \
+.PHONY: help demo test test-nginx test-create test-prism test-airflow test-peer earthmover airflow peer check static bench bench-count \
 	bench-peer fuzz model district
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -42,6 +42,15 @@ test-airflow: airflow ## Run validate and send in a DAG of Airflow's; installs A
 
 test-peer: peer ## Compare with the Python lightbeam, and run its own tests; installs it from PyPI
 	PEER="$(built)/peer/bin/lightbeam" cargo test --test it -- --ignored peer
+
+test-prism: ## Let Prism's mock server judge what validate judges; installs Prism with npm
+	@folder="$(built)/prism"; program="$$folder/node_modules/.bin/prism"; \
+	if test -x "$$program" || { echo "Prism is installed with npm into $$folder" && mkdir -p "$$folder" && \
+		npm install --silent --no-audit --no-fund --prefix "$$folder" @stoplight/prism-cli@5.14.2; }; then \
+		PRISM="$$program" cargo test --test it -- --ignored --nocapture prism; \
+	else \
+		echo "Prism could not be installed with npm: its tests were not run"; \
+	fi
 
 check: ## Formatting, lints, documentation and every test
 	cargo fmt --check

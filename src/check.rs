@@ -13,12 +13,16 @@
 //! null for nothing given, wherever that is allowed, and so does the checker. A property that the document does not know is dropped
 //! by the API without a word: that is a fault of a kind of its own ([`Rule::Unknown`]), which callers may take for a warning.
 //!
+//! What the document forbids and this API takes all the same ([`Tolerance`]) is no fault: [`Notes::taken`] tells it, and what the API makes
+//! of it. Everything after that, such as keys, goes by what the API makes of it.
+//!
 //! # What tells the items of a list apart
 //!
 //! Documents mark scalars of an item's schema as parts of its identity, but never references. The ODS's generated code takes the marked
 //! scalars and those references that are required; so does the checker. Where nothing is marked or required, only flat items are
 //! compared, whole: equal items are the same item under any identity.
 
+mod coerce;
 mod compile;
 mod formats;
 mod names;
@@ -29,8 +33,9 @@ mod walk;
 use fxhash::FxHashMap;
 
 pub use compile::{Checker, Refers};
-pub use notes::{Descriptor, Fault, Method, Notes, Place, Reference, Rule};
+pub use notes::{Descriptor, Fault, Method, Notes, Place, Reference, Rule, Taken};
 
+use crate::edfi::tolerance::Tolerance;
 use crate::model::Definition;
 use crate::resource::Resource;
 
@@ -38,9 +43,14 @@ use crate::resource::Resource;
 pub struct Checkers(FxHashMap<Resource, Checker>);
 
 impl Checkers {
-    /// Of these resources.
+    /// Of these resources, on an API that goes by its documents.
     pub fn new<'m>(definitions: impl IntoIterator<Item = &'m Definition>) -> Checkers {
-        let mut compiler = compile::Compiler::default();
+        Checkers::of_api(definitions, Tolerance::default())
+    }
+
+    /// Of these resources, on an API that departs from its documents like this.
+    pub fn of_api<'m>(definitions: impl IntoIterator<Item = &'m Definition>, tolerance: Tolerance) -> Checkers {
+        let mut compiler = compile::Compiler::new(tolerance);
         let checker = |definition: &'m Definition| (definition.resource.clone(), compiler.checker(definition));
         Checkers(definitions.into_iter().map(checker).collect())
     }

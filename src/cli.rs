@@ -177,6 +177,8 @@ pub struct SandboxArgs {
     pub no_check: bool,
     /// How bodies of errors look.
     pub shape: Shape,
+    /// The version of the API that it plays, if another than that of its metadata.
+    pub version: Option<String>,
     /// How long each answer waits, in milliseconds.
     pub latency: Option<u64>,
     /// Every how manieth request is answered with 429; at least 1, as in all of these.

@@ -1,3 +1,4 @@
-//! Facts of Ed-Fi, each stated once: what identifies a record. Pure: no input or output.
+//! Facts of Ed-Fi, each stated once: what identifies a record, and what an API takes that its documents forbid. Pure: no input or output.
 
 pub mod key;
+pub mod tolerance;

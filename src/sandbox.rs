@@ -1,10 +1,12 @@
 //! An Ed-Fi API in memory, on loopback only: for newcomers, rehearsals and tests.
 //!
-//! It answers as an ODS/API 7.3 does: discovery at `/`, tokens at `/oauth/token`, what a token's
-//! caller may do at `/oauth/token_info`, dependencies and OpenAPI documents below
+//! It answers as an ODS/API 7.3 does, or as the version that its metadata or [`Options::version`] name: discovery at `/`, tokens at
+//! `/oauth/token`, what a token's caller may do at `/oauth/token_info`, dependencies and OpenAPI documents below
 //! `/metadata`, data below `/data/v3`. Payloads are checked: types, limits, required members, equal values where the key is
-//! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only once
-//! there is a descriptor of its kind and namespace, because a real API has its descriptors loaded before anybody posts. School
+//! unified, references. A descriptor's value must be well formed and of the right descriptor; that it exists is checked only if
+//! its kind had values from the start or one of its kind and namespace was posted, because a real API has its descriptors loaded
+//! before anybody posts. What the version takes although its documents forbid it is stored as that version would store it
+//! ([`crate::edfi::tolerance`]). School
 //! years from 1991 to 2050 are there from the start. A file of claims limits what the caller may do. What it leaves out: PUT, authorization by
 //! relationships, cascading keys, deletes and key changes among the change queries, in profiles the members of members.
 //!
@@ -63,6 +65,8 @@ pub struct Options {
     pub port: u16,
     /// A folder of documents, or a file of saved metadata, to serve in place of the built-in Data Standard 5.0.
     pub metadata: Option<PathBuf>,
+    /// The version that its discovery document names, in place of that of the metadata: from 8 on it is a DMS.
+    pub version: Option<String>,
     /// Accept every payload for a known resource unread and keep none, for measurements.
     pub no_check: bool,
     /// How errors look.
@@ -122,6 +126,7 @@ impl Default for Options {
         Options {
             port: 0,
             metadata: None,
+            version: None,
             no_check: false,
             shape: Shape::New,
             latency: Duration::ZERO,
@@ -162,6 +167,7 @@ pub fn start(options: Options) -> Result<Sandbox> {
         Some(file) => Metadata::of_saved(Saved::read(file)?)?,
         None => Metadata::built_in()?,
     };
+    let metadata = metadata.of_version(options.version.as_deref());
     let claims = options.claims.as_deref().map(Claims::read).transpose()?.unwrap_or_default();
     let caller = Arc::new(Caller::new(claims, &metadata.model)?);
     let cannot = || format!("the sandbox cannot listen on port {} of 127.0.0.1", options.port);

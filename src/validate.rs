@@ -13,7 +13,7 @@ pub mod references;
 pub mod remote;
 pub mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::OnceLock;
 
@@ -33,6 +33,7 @@ use crate::plan::{Plan, Tier};
 use crate::pool;
 use crate::resource::Resource;
 use crate::results::Stopped;
+use crate::text;
 
 /// What does not change while a load is validated.
 pub struct Validation<'a> {
@@ -65,6 +66,7 @@ pub struct Validated {
 struct Desk<'a> {
     keys: Given,
     references: References<'a>,
+    without_values: BTreeSet<&'a Resource>,
     tallies: Vec<Tally>,
     progress: Progress,
     bytes_read: u64,
@@ -80,6 +82,7 @@ impl<'a> Validation<'a> {
         let mut desk = Desk {
             keys: Given::new(plan, self.is_organization),
             references: References::new(&self.inspector.rules.references),
+            without_values: BTreeSet::new(),
             tallies: plan.jobs().map(|_| Tally::default()).collect(),
             progress: Progress { tiers: plan.tiers.len(), ..Progress::default() },
             bytes_read: 0,
@@ -89,8 +92,12 @@ impl<'a> Validation<'a> {
         let stop = OnceLock::new();
         self.read(&mut desk, &stop, observer)?;
         let mut unchecked = Vec::new();
+        if !desk.without_values.is_empty() {
+            let kinds = text::counted(desk.without_values.len() as u64, "kind");
+            unchecked.push(format!("not checked: {kinds} of descriptors for which this API has no values"));
+        }
         if self.inspector.does(Method::References) && stop.get().is_none() && self.interrupt.asked().is_none() {
-            unchecked = self.refer(&mut desk, &stop, observer);
+            unchecked.append(&mut self.refer(&mut desk, &stop, observer));
         }
         observer.finished();
         Ok(Validated { tallies: desk.tallies, unchecked, stopped: Stopped::by(stop, self.interrupt) })
@@ -124,7 +131,8 @@ impl<'a> Validation<'a> {
 
     /// Adds what was seen in a piece, and what is to be told of it in view of those before.
     fn learn(&self, inspected: Inspected<'a>, desk: &mut Desk<'a>) {
-        let Inspected { job, file, bytes, counts, found, keys, mentions, block } = inspected;
+        let Inspected { job, file, bytes, counts, found, keys, without_values, mentions, block } = inspected;
+        desk.without_values.extend(without_values);
         let tally = &mut desk.tallies[job];
         tally.counts.add(&counts);
         let invalid = tally.counts.invalid;

@@ -6,12 +6,15 @@ use fxhash::FxHashMap;
 use regex_lite::Regex;
 
 use crate::edfi::key::{Keys, NaturalKey, in_lists};
+use crate::edfi::tolerance::Tolerance;
 use crate::model::{Definition, Kind, Reference, Schema};
 use crate::resource::Resource;
 
 /// Checks payloads of one resource.
 pub struct Checker {
     pub(super) body: Form,
+    /// How the API departs from its documents.
+    pub(super) tolerance: Tolerance,
     /// Those with several places, and those of the natural key.
     pub(super) parameters: Vec<Parameter>,
     /// The natural key; `None` if it is not known.
@@ -148,17 +151,22 @@ impl Checker {
 }
 
 /// Compiles what several resources share once. Schemas are told apart by their addresses, which hold as long as the model.
-#[derive(Default)]
 pub(super) struct Compiler {
+    tolerance: Tolerance,
     objects: FxHashMap<*const Schema, Arc<Object>>,
     references: FxHashMap<*const Reference, Arc<Refers>>,
 }
 
 impl Compiler {
+    pub fn new(tolerance: Tolerance) -> Compiler {
+        Compiler { tolerance, objects: FxHashMap::default(), references: FxHashMap::default() }
+    }
+
     pub fn checker(&mut self, definition: &Definition) -> Checker {
         let mut body = self.new_object(&definition.body, |_| Keeping::No);
         let mut checker = Checker {
             body: Form::Any,
+            tolerance: self.tolerance,
             parameters: Vec::new(),
             key: definition.natural.clone().ok(),
             parts: Vec::new(),
@@ -256,7 +264,10 @@ impl Compiler {
                 least: min_length.map_or(0, |length| length as usize),
                 most: max_length.map_or(usize::MAX, |length| length as usize),
                 // One that is not understood, such as one that looks ahead, is left to the API.
-                pattern: pattern.as_ref().and_then(|pattern| Pattern::new(pattern)),
+                pattern: match pattern {
+                    Some(pattern) => Pattern::new(pattern),
+                    None => self.tolerance.refuses_outer_blanks.then_some(Pattern::Trimmed),
+                },
             },
             Kind::OneOf(values) => Form::OneOf(values.clone()),
             Kind::Descriptor(resource) => Form::Descriptor(resource.clone().map(Entity::new)),

@@ -50,6 +50,14 @@ pub(super) fn is_date_time(text: &str) -> bool {
     is_date(date) && (rest.is_empty() || rest.strip_prefix(['T', 't', ' ']).is_some_and(is_time))
 }
 
+/// One with seconds and an offset (RFC 3339 `date-time`).
+pub(super) fn is_exact_date_time(text: &str) -> bool {
+    let time = text.get(11..).unwrap_or_default();
+    let has_seconds = time.as_bytes().get(5) == Some(&b':');
+    let has_offset = time.ends_with(['Z', 'z']) || time.rfind(['+', '-']).is_some();
+    is_date_time(text) && has_seconds && has_offset
+}
+
 /// The number that two digits write.
 fn number(tens: u8, ones: u8) -> Option<i8> {
     let digit = |byte: u8| byte.is_ascii_digit().then(|| (byte - b'0') as i8);
@@ -80,6 +88,17 @@ mod tests {
         for text in ["7:45", "24:00:00", "07:60", "07:45:60", "07:45:00.", "07:45:00+5", "0745", "07:45:00 Z", "é7:45"]
         {
             assert!(!is_time(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exact_date_time_has_seconds_and_an_offset() {
+        for text in ["2025-08-31T07:45:00Z", "2025-08-31 07:45:00.5-05:00"] {
+            assert!(is_exact_date_time(text), "{text}");
+        }
+        for text in ["2025-08-31T07:45:00", "2025-08-31T07:45Z", "2025-08-31T07:45-05:00", "2025-08-31", "2025-08-31Z"]
+        {
+            assert!(!is_exact_date_time(text), "{text}");
         }
     }
 

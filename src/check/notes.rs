@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
+use serde_json::Value;
 
 use super::compile::Refers;
 use crate::edfi::key::{Keys, StrictKey};
+use crate::edfi::tolerance::Tolerance;
 use crate::resource::Resource;
 
 /// What the checker found in a payload, to be used again for the next one. `'c` is the life of the checker.
@@ -15,6 +17,8 @@ use crate::resource::Resource;
 pub struct Notes<'c> {
     /// What is wrong, in the order of the payload.
     pub faults: Vec<Fault>,
+    /// What the document forbids and this API takes, in the order of the payload.
+    pub taken: Vec<Taken>,
     /// The natural key; `None` if a part of it is missing.
     pub key: Option<Keys>,
     /// Each mention of a descriptor that has the form of one, and the right kind.
@@ -33,6 +37,10 @@ pub struct Notes<'c> {
     pub(super) places: Vec<Option<Range<usize>>>,
     /// Values in the items of lists that must equal a part of the natural key, given by its position.
     pub(super) in_lists: Vec<InList>,
+    /// How the API departs from its documents.
+    pub(super) tolerance: Tolerance,
+    /// Whether a string without an escape may hold what looks like markup.
+    pub(super) may_hold_markup: bool,
     /// Whether properties that the API does not know are passed over.
     pub(super) ignores_unknown: bool,
     /// What to say of a property that is unknown, by the object's address and the property. Payloads say the same over and over.
@@ -71,6 +79,16 @@ pub struct Fault {
     pub message: Arc<str>,
 }
 
+/// Something that the document forbids and this API takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// What is wrong by the document; the message says what the API makes of it.
+    pub fault: Fault,
+    /// What the API stores in its place.
+    pub value: Value,
+    pub(super) place: Place,
+}
+
 /// What a payload can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
@@ -97,6 +115,8 @@ pub enum Rule {
     Format,
     /// Strings match the document's patterns.
     Pattern,
+    /// Strings hold what the API can store: no U+0000, and no markup where the API looks for it.
+    Content,
     /// Strings are among those that the document lists.
     OneOf,
     /// A required list has items.
@@ -213,9 +233,22 @@ impl<'c> Notes<'c> {
         self.uri(mention).split_at_checked(mention.hash).map_or(("", ""), |(namespace, code)| (namespace, &code[1..]))
     }
 
+    /// The payload with what the API makes of its values, in place of what it was given.
+    pub fn applied(&self, payload: &Value) -> Value {
+        let mut payload = payload.clone();
+        for taken in &self.taken {
+            if let Some(given) = within(&self.trail, taken.place, &mut payload) {
+                *given = taken.value.clone();
+            }
+        }
+        payload
+    }
+
     pub(super) fn clear(&mut self) {
-        let Notes { faults, key, descriptors, references, trail, text, slots, items, places, in_lists, .. } = self;
+        let Notes { faults, taken, key, descriptors, references, trail, text, slots, items, places, in_lists, .. } =
+            self;
         faults.clear();
+        taken.clear();
         *key = None;
         descriptors.clear();
         references.clear();
@@ -238,6 +271,16 @@ impl<'c> Notes<'c> {
         let start = self.text.len();
         self.text.extend_from_slice(text);
         start..self.text.len()
+    }
+}
+
+/// The value at a place of the payload.
+fn within<'p>(trail: &[(Place, Step<'_>)], place: Place, payload: &'p mut Value) -> Option<&'p mut Value> {
+    let &(around, step) = trail.get(place.0 as usize)?;
+    match step {
+        Step::Top => Some(payload),
+        Step::Property(name) => within(trail, around, payload)?.get_mut(name),
+        Step::Item(position) => within(trail, around, payload)?.get_mut(position),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::compile::{Entity, Form, Keeping, Member, Pattern};
 use super::formats;
 use super::notes::{Descriptor, Fault, Notes, Place, Rule, Slot, Step};
-use crate::edfi::key::Comparison;
+use crate::edfi::key::{Comparison, decimal};
 use crate::model::DESCRIPTOR_LENGTH;
 use crate::text::shortened;
 
@@ -36,23 +36,33 @@ impl<'c> Spot<'_, 'c> {
 
     pub(super) fn wrong(&mut self, rule: Rule, what: fmt::Arguments<'_>) {
         let place = self.place();
+        let fault = self.fault(rule, place, what);
+        self.notes.faults.push(fault);
+    }
+
+    pub(super) fn fault(&self, rule: Rule, place: Place, what: fmt::Arguments<'_>) -> Fault {
         let item = if matches!(self.step, Step::Item(_)) { "an item of " } else { "" };
-        let message = format!("{item}{} {what}", self.name).into();
-        self.notes.faults.push(Fault { rule, path: self.notes.path(place).into(), message });
+        Fault { rule, path: self.notes.path(place).into(), message: format!("{item}{} {what}", self.name).into() }
     }
 
     /// It is of another type than its form.
     pub(super) fn mistyped(&mut self, given: &str) {
-        let wanted = match self.form {
+        if let Some(wanted) = self.wanted() {
+            self.wrong(Rule::Type, format_args!("must be {wanted}, not {given}"));
+        }
+    }
+
+    /// What messages call the type that is wanted; `None` if any will do.
+    pub(super) fn wanted(&self) -> Option<&'static str> {
+        Some(match self.form {
             Form::Integer { .. } => "a whole number",
             Form::Number { .. } => "a number",
             Form::Boolean => "true or false",
             Form::Object(_) | Form::Reference(_) => "an object",
             Form::List(_) => "a list",
-            Form::Any => return,
+            Form::Any => return None,
             _ => "a string",
-        };
-        self.wrong(Rule::Type, format_args!("must be {wanted}, not {given}"));
+        })
     }
 
     fn keeping(&self) -> Keeping {
@@ -65,7 +75,7 @@ impl<'c> Spot<'_, 'c> {
     }
 
     /// What remains of a scalar after it was checked.
-    fn kept(self, text: &str) -> Slot {
+    pub(super) fn kept(self, text: &str) -> Slot {
         let kept = match self.keeping() {
             Keeping::No => return Slot::Given,
             Keeping::AsWritten => self.notes.keep(text.as_bytes()),
@@ -84,6 +94,13 @@ impl<'c> Spot<'_, 'c> {
         Slot::Part(start..self.notes.text.len())
     }
 
+    pub(super) fn kept_decimal(self, value: f64) -> Slot {
+        match decimal(value) {
+            Some(text) => self.kept_number(text),
+            None => Slot::Given,
+        }
+    }
+
     pub(super) fn whole_number(mut self, value: i128) -> Slot {
         match *self.form {
             Form::Integer { bits, least, most } => self.integer(value, bits, least, most),
@@ -98,6 +115,9 @@ impl<'c> Spot<'_, 'c> {
             Form::Any => {}
             Form::Text { least, most, pattern } => {
                 self.length(text, *least, *most);
+                if self.notes.may_hold_markup {
+                    self.markup(text);
+                }
                 match pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
                     Some(Pattern::Expression(pattern)) => {
                         self.wrong(Rule::Pattern, format_args!("must match the pattern {pattern}"));
@@ -116,13 +136,13 @@ impl<'c> Spot<'_, 'c> {
             }
             Form::Descriptor(entity) => self.descriptor(entity.as_ref(), text),
             Form::Date if formats::is_date(text) => {}
-            Form::Date => self.wrong(Rule::Format, format_args!("must be a date such as 2025-08-31")),
+            Form::Date => return self.other_date(text),
             Form::Time if formats::is_time(text) => {}
             Form::Time => self.wrong(Rule::Format, format_args!("must be a time such as 07:45:00")),
-            Form::DateTime if formats::is_date_time(text) => {}
-            Form::DateTime => {
-                self.wrong(Rule::Format, format_args!("must be a date and time such as 2025-08-31T07:45:00Z"));
-            }
+            Form::DateTime if formats::is_date_time(text) && !self.notes.tolerance.exact_times => {}
+            Form::DateTime if formats::is_exact_date_time(text) => {}
+            Form::DateTime => return self.other_date_time(text),
+            Form::Boolean | Form::Integer { .. } | Form::Number { .. } => return self.scalar_as_text(text),
             _ => self.mistyped("a string"),
         }
         self.kept(text)
@@ -150,8 +170,7 @@ impl<'c> Spot<'_, 'c> {
             self.wrong(Rule::Length, format_args!("must have at most {most} characters"));
         }
         if text.len() < least.saturating_mul(4) && text.chars().count() < least {
-            let characters = if least == 1 { "character" } else { "characters" };
-            self.wrong(Rule::Length, format_args!("must have at least {least} {characters}"));
+            self.too_short(text, least);
         }
     }
 

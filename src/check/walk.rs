@@ -11,13 +11,15 @@ use super::compile::{At, Checker, Form, Object, Refers};
 use super::names::{Found, Name};
 use super::notes::{Fault, InList, Notes, Place, Reference, Rule, Slot, Step};
 use super::spot::Spot;
-use crate::edfi::key::{StrictKey, decimal, encode_within};
+use crate::edfi::key::{StrictKey, encode_within};
 use crate::text::invisible;
 
 /// See [`Checker::check`].
 pub(super) fn check<'c>(checker: &'c Checker, payload: &[u8], notes: &mut Notes<'c>) {
     notes.clear();
     notes.places.resize(checker.paths.len(), None);
+    notes.tolerance = checker.tolerance;
+    notes.may_hold_markup = checker.tolerance.refuses_markup && memchr::memchr2(b'<', b'&', payload).is_some();
     let text = match std::str::from_utf8(payload) {
         Ok(text) => text,
         Err(error) => {
@@ -313,13 +315,16 @@ impl<'de> Visitor<'de> for Spot<'_, '_> {
             Form::Number { least, most } => self.range(value, least, most),
             _ => self.mistyped("a decimal number"),
         }
-        Ok(match decimal(value) {
-            Some(text) => self.kept_number(text),
-            None => Slot::Given,
-        })
+        Ok(self.kept_decimal(value))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Slot, E> {
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Slot, E> {
+        Ok(self.string(text))
+    }
+
+    /// Of one that was written with escapes: only these can hold U+0000.
+    fn visit_str<E>(mut self, text: &str) -> Result<Slot, E> {
+        self.escaped(text);
         Ok(self.string(text))
     }
 

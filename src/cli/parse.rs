@@ -271,6 +271,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::WriteConfig => sandbox.write_config = path(),
             Id::NoCheck => sandbox.no_check = true,
             Id::Shape => sandbox.shape = raw.shape()?,
+            Id::ApiVersion => sandbox.version = Some(raw.version()?),
             Id::Latency => sandbox.latency = Some(raw.count(0..=u64::MAX)?),
             Id::Fail429 => sandbox.fail_429 = every()?,
             Id::RetryAfter => sandbox.retry_after = Some(raw.count(0..=u64::MAX)?),
@@ -669,6 +670,7 @@ mod tests {
             write_config: Some("new.yaml".into()),
             no_check: true,
             shape: crate::cli::Shape::Old,
+            version: Some("6.2".into()),
             latency: Some(0),
             fail_429: Some(1),
             retry_after: Some(2),
@@ -685,7 +687,7 @@ mod tests {
             no_cursor: true,
             shift: Some(9),
         };
-        let line = "sandbox --port 8080 --metadata docs --no-check --shape old --latency 0 --fail-429 1 --retry-after 2 \
+        let line = "sandbox --port 8080 --metadata docs --no-check --shape old --api-version 6.2 --latency 0 --fail-429 1 --retry-after 2 \
                     --fail-500 3 --fail-503 4 --cut 5 --hang 6 --token-lifetime 7 --max-concurrent 8 --no-cursor --shift 9 \
                     --fail-html 10 --fail-302 11 --restart-after 12 --restart-for 13 --write-config new.yaml --claims claims.json";
         assert_eq!(command_of(line), Command::Sandbox(args));

@@ -94,6 +94,13 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// A version, such as `7.3`.
+    pub fn version(self) -> Result<String> {
+        let text = self.text()?;
+        let is_version = text.split('.').all(|number| number.parse::<u32>().is_ok());
+        is_version.then(|| text.to_owned()).ok_or_else(|| self.wrong("a version such as 7.3"))
+    }
+
     /// How errors of the sandbox look.
     pub fn shape(self) -> Result<Shape> {
         match self.text()? {

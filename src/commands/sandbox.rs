@@ -87,6 +87,7 @@ fn options(args: &SandboxArgs) -> Options {
             Shape::New => sandbox::Shape::New,
             Shape::Old => sandbox::Shape::Old,
         },
+        version: args.version.clone(),
         latency: args.latency.map_or(unless_told.latency, Duration::from_millis),
         fail_429: args.fail_429,
         retry_after: args.retry_after,

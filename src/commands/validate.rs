@@ -110,7 +110,7 @@ fn validated(
     let asking = pool::workers(config.connection.pool_size)?;
     let mut unchecked = Vec::new();
 
-    let checkers = Checkers::new(model.definitions());
+    let checkers = Checkers::of_api(model.definitions(), rules.tolerance(api.discovery()));
     let checkers_of_jobs: Vec<_> = plan.jobs().map(|job| checkers.get(&job.turn.resource)).collect();
     for (job, checker) in plan.jobs().zip(&checkers_of_jobs) {
         let name = job.turn.resource.label();
@@ -138,7 +138,7 @@ fn validated(
         false => None,
     };
     let known = Known::new(values, plan);
-    if does(Method::Descriptors) && !known.is_whole() && plan.jobs().next().is_some() {
+    if does(Method::Descriptors) && !known.is_told() && plan.jobs().next().is_some() {
         let text = "no descriptor values of the API are known: whether a descriptor exists was checked only where the \
                     load's own files have values of its namespace";
         unchecked.push(text.into());

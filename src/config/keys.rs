@@ -70,6 +70,8 @@ pub static KEYS: &[Key] = &[
     key("fetch.page_size", None, Kind::Count(1, MANY), None, "records in each page that fetch asks for; unset: as many as the API gives, mostly 500"),
     key("validate.methods", None, Kind::Names, Some("[schema, descriptors, uniqueness]"), "what validate checks; \"*\": everything"),
     key("validate.unknown_properties", None, Kind::Choice(&["error", "warn", "ignore"]), Some("warn"), "what a property is that the API does not know and so drops"),
+    key("validate.api", None, Kind::Choice(&["auto", "ods", "dms"]), Some("auto"), "what the API takes beyond its documents: as its version says, as ODS/API 7.1 and later, or as the DMS"),
+    key("validate.strict", None, Kind::Switch, Some("false"), "whether it is a fault, not a warning, what the documents forbid and the API takes"),
     key("validate.max_failures", None, Kind::Count(1, MANY), None, "after how many invalid payloads validate stops; unset: it does not"),
     key("validate.references.selector", None, Kind::Names, Some("\"*\""), "references to which resources are checked; \"*\": to all"),
     key("validate.references.behavior", None, Kind::Choice(&["exclude", "include"]), Some("exclude"), "whether the selector leaves out or takes in; \"*\" is all either way"),

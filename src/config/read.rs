@@ -294,6 +294,7 @@ mod tests {
     use crate::check::Method;
     use crate::config::validate::{Unknown, Validate};
     use crate::config::{Level, Mode};
+    use crate::edfi::tolerance::Product;
     use crate::selector::Selector;
 
     const LOGIN: &str = "edfi_api: {client_id: populated, client_secret: populatedSecret}\n";
@@ -445,6 +446,8 @@ count: {separator: ','}
 fetch:
   page_size: 500
 validate:
+  api: dms
+  strict: true
   methods: '*'
   references:
     selector: [students]
@@ -480,7 +483,8 @@ show_stacktrace: false
         assert_eq!((connection.backoff_factor, connection.retry_statuses.as_slice()), (1.25, &[500, 502][..]));
         assert!(!connection.verify_ssl && !config.resend_failed && !config.show_stacktrace);
         assert_eq!(config.log_level, Level::Warning);
-        let Validate { methods, unknown_properties, max_failures, references } = &config.validate;
+        let Validate { methods, unknown_properties, api, strict, max_failures, references } = &config.validate;
+        assert_eq!((*api, *strict), (Some(Product::Dms), true));
         assert_eq!((&methods[..], max_failures), (&Method::ALL[..], &None));
         assert_eq!(*unknown_properties, Unknown::Warn);
         assert_eq!((&references.to, references.remote), (&Selector::new(Some("students"), None), false));

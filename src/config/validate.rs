@@ -1,8 +1,11 @@
 //! The keys below `validate`, which say what validation checks.
 
+use serde_json::Value;
+
 use super::faults::Fault;
 use super::settings::Settings;
 use crate::check::Method;
+use crate::edfi::tolerance::{Product, Tolerance};
 use crate::nearest::nearest;
 use crate::selector::Selector;
 
@@ -13,10 +16,22 @@ pub struct Validate {
     pub methods: Vec<Method>,
     /// What a property is that the API does not know.
     pub unknown_properties: Unknown,
+    /// What the API is; `None`: its discovery document tells.
+    pub api: Option<Product>,
+    /// Whether it is a fault what the documents forbid and the API takes all the same.
+    pub strict: bool,
     /// After how many invalid payloads no more are read.
     pub max_failures: Option<u64>,
     /// Which references are checked, and where.
     pub references: References,
+}
+
+impl Validate {
+    /// How the API with this discovery document departs from its documents.
+    pub fn tolerance(&self, discovery: Option<&Value>) -> Tolerance {
+        let product = self.api.unwrap_or_else(|| discovery.map_or(Product::Unknown, Product::of_discovery));
+        if self.strict { product.tolerance().strict() } else { product.tolerance() }
+    }
 }
 
 /// What a property is that the API does not know, and so drops.
@@ -53,6 +68,7 @@ pub(super) fn read(settings: &Settings) -> Result<Validate, Fault> {
         _ => Selector::new(None, Some(&names)),
     };
     let unknown: String = settings.need("validate.unknown_properties")?;
+    let api: String = settings.need("validate.api")?;
     Ok(Validate {
         methods: methods(settings)?,
         unknown_properties: match unknown.as_str() {
@@ -60,6 +76,12 @@ pub(super) fn read(settings: &Settings) -> Result<Validate, Fault> {
             "ignore" => Unknown::Ignore,
             _ => Unknown::Warn,
         },
+        api: match api.as_str() {
+            "ods" => Some(Product::Ods),
+            "dms" => Some(Product::Dms),
+            _ => None,
+        },
+        strict: settings.need("validate.strict")?,
         max_failures: settings.get("validate.max_failures"),
         references: References {
             to,

@@ -32,6 +32,7 @@ mod read;
 use std::sync::Arc;
 
 pub use compare::Comparison;
+pub use dates::slashed;
 pub use derive::{Derived, derive, own_reference, with_open_references};
 pub use encode::{Encoding, encode, encode_within};
 pub use lists::{InList, in_lists};

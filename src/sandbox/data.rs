@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::http::Request;
 use super::lock;
+use super::metadata::Metadata;
 use super::problem::Problem;
 use super::profiles::Usage;
 use super::show::{same, without_server_made};
@@ -23,6 +24,7 @@ use super::store::{Deleted, Demand, Store, identify};
 use crate::check::{Checkers, Fault, Notes};
 use crate::clock::unix_now;
 use crate::edfi::key::StrictKey;
+use crate::edfi::tolerance::Product;
 use crate::model::{Definition, Model, Values, values};
 use crate::resource::Resource;
 
@@ -42,7 +44,9 @@ pub struct Data {
     /// The positions of the definitions of education organizations, and who posts one at present.
     organizations: Vec<usize>,
     posting_organizations: Mutex<()>,
-    /// For each descriptor the namespaces of which one was posted.
+    /// The descriptors that had values from the start: they have all that they will ever have.
+    filled: FxHashSet<Resource>,
+    /// For each other descriptor the namespaces of which a value was posted.
     namespaces: RwLock<FxHashMap<Resource, FxHashSet<String>>>,
     /// In the no-check mode, how many payloads came.
     unchecked: Option<AtomicU64>,
@@ -70,9 +74,10 @@ enum Of {
 }
 
 impl Data {
-    /// The resources of `model`, no items but the school years and descriptors of these `values`.
-    pub fn new(model: Arc<Model>, values: &Values, options: &Options, caller: Arc<Caller>) -> Data {
-        let forbid = &options.forbid;
+    /// The resources of `metadata`, no items but the school years and the values of its descriptors.
+    pub fn new(metadata: &Metadata, options: &Options, caller: Arc<Caller>) -> Data {
+        let (model, forbid) = (metadata.model.clone(), &options.forbid);
+        let tolerance = Product::of_discovery(&metadata.discovery).tolerance();
         let paths: Vec<Box<str>> = model.definitions().iter().map(|d| d.resource.to_string().into()).collect();
         let is_forbidden =
             |resource: &Resource| forbid.iter().any(|name| name == resource.name() || *name == resource.to_string());
@@ -89,8 +94,9 @@ impl Data {
                 .map(|(at, _)| at)
                 .collect(),
             posting_organizations: Mutex::default(),
-            checkers: Checkers::new(model.definitions()),
+            checkers: Checkers::of_api(model.definitions(), tolerance),
             model,
+            filled: metadata.values.descriptors().filter(|d| metadata.values.of(d).next().is_some()).cloned().collect(),
             namespaces: RwLock::default(),
             unchecked: options.no_check.then(|| AtomicU64::new(0)),
             cursor: !options.no_cursor,
@@ -98,7 +104,7 @@ impl Data {
             pages: AtomicU64::new(0),
         };
         data.add_school_years();
-        data.add_descriptors(values);
+        data.add_descriptors(&metadata.values);
         data
     }
 
@@ -110,7 +116,6 @@ impl Data {
                 let body = json!({"namespace": namespace, "codeValue": code, "shortDescription": code});
                 // It demands nothing, so it cannot fail.
                 let _ = self.store.upsert(position, id, body.to_string().as_bytes(), &[], unix_now(), |_, _| false);
-                lock::write(&self.namespaces).entry(descriptor.clone()).or_default().insert(namespace.to_owned());
             }
         }
     }
@@ -224,6 +229,10 @@ impl Data {
             let told = |fault: &Fault| (fault.path.to_string(), fault.message.to_string());
             return Err(Problem::Invalid(notes.faults.iter().map(told).collect()));
         }
+        let taken = (!notes.taken.is_empty()).then(|| notes.applied(payload));
+        let written = taken.as_ref().map(Value::to_string);
+        let (body, payload) =
+            (written.as_ref().map_or(body, |text| text.as_bytes()), taken.as_ref().unwrap_or(payload));
         let no_key = || Problem::Invalid(vec![("$".into(), "the documents do not tell its natural key".into())]);
         let key = notes.key.ok_or_else(no_key)?.strict;
         let id = identify(resource, key);
@@ -261,7 +270,8 @@ impl Data {
     }
 
     /// What has to be there: first each reference, then each descriptor. A descriptor that is not there is an error only if
-    /// one of its kind and namespace was posted: a real API has its descriptors loaded before anybody posts.
+    /// its kind had values from the start, or one of its kind and namespace was posted: a real API has its descriptors loaded before anybody
+    /// posts.
     fn demands(&self, notes: &Notes<'_>) -> Vec<Demand> {
         let references = notes.references.iter().map(|reference| {
             let candidates = reference.to.targets.iter().map(|target| identify(target, reference.key)).collect();
@@ -270,8 +280,9 @@ impl Data {
         let descriptors = notes.descriptors.iter().map(|mention| {
             let (namespace, code_value) = notes.value(mention);
             let id = identify(mention.resource, StrictKey::of_descriptor(namespace, code_value));
-            let namespaces = lock::read(&self.namespaces);
-            let required = namespaces.get(mention.resource).is_some_and(|posted| posted.contains(namespace));
+            let is_posted = |posted: &FxHashSet<String>| posted.iter().any(|own| own.eq_ignore_ascii_case(namespace));
+            let required = self.filled.contains(mention.resource)
+                || lock::read(&self.namespaces).get(mention.resource).is_some_and(is_posted);
             Demand { candidates: vec![id], required }
         });
         references.chain(descriptors).collect()

@@ -10,6 +10,7 @@ use super::folder::Found;
 use super::order;
 use crate::api::dependencies;
 use crate::api::saved::Saved;
+use crate::edfi::tolerance::FIRST_DMS;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::{Dependency, Endpoint, Model, Source, Values, compact, openapi};
@@ -74,6 +75,20 @@ impl Metadata {
         let discovery = without_mode(saved.discovery.unwrap_or_else(discovery));
         let metadata = Metadata::new(&saved.source, &saved.dependencies, discovery, Origin::Model, Origin::Model)?;
         Ok(Metadata { values: saved.values, ..metadata })
+    }
+
+    /// The same, in another version of the ODS/API, or of the DMS.
+    pub fn of_version(mut self, version: Option<&str>) -> Metadata {
+        let Some(version) = version else { return self };
+        self.discovery["version"] = version.into();
+        self.discovery["informationalVersion"] = format!("{version}, lightbeam's sandbox").into();
+        let is_dms =
+            version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major| FIRST_DMS <= major);
+        if let Some(discovery) = self.discovery.as_object_mut().filter(|_| is_dms) {
+            discovery.retain(|name, _| !["suite", "build"].contains(&name.as_str()));
+            discovery.insert("applicationName".into(), "Ed-Fi API".into());
+        }
+        self
     }
 
     fn new(

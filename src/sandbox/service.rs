@@ -55,7 +55,7 @@ impl Service {
     pub fn new(options: Options, metadata: Metadata, caller: Arc<Caller>, base: String, stop: Arc<Stop>) -> Service {
         Service {
             tokens: Tokens::new(options.credentials.clone(), options.token_lifetime),
-            data: Data::new(metadata.model.clone(), &metadata.values, &options, caller.clone()),
+            data: Data::new(&metadata, &options, caller.clone()),
             restart: Restart::new(&options),
             watch: Watch::new(options.record),
             problems: AtomicU64::new(0),

@@ -13,10 +13,23 @@ use crate::source::{Blocks, Piece};
 /// What is known of the values of descriptors.
 pub struct Known {
     values: Values,
-    /// Whether the API told of its values. Else nothing can be said of a namespace of which the load itself has no value.
-    whole: bool,
+    /// The descriptors of which the API told whether it has values.
+    told: FxHashSet<Resource>,
+    /// Those of which it has values that are not the load's own: then it has all that it will ever have.
+    filled: FxHashSet<Resource>,
     /// The descriptors and namespaces that the load's own files have values of.
     own: FxHashSet<(Resource, String)>,
+}
+
+/// What is to be said of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It exists, or nothing was told of it.
+    Fine,
+    /// It does not exist; the text says so.
+    Fault(String),
+    /// The API has no values of that descriptor to hold it against.
+    NotChecked,
 }
 
 #[derive(Deserialize)]
@@ -27,43 +40,47 @@ struct Record {
 }
 
 impl Known {
-    /// From what the API told, if it did, and the descriptors of the load. An API that has no values at all is one that was never filled, such
-    /// as a sandbox: it is taken for one that told nothing.
+    /// From what the API told, if it did, and the descriptors of the load.
     pub fn new(api: Option<Values>, plan: &Plan) -> Known {
         let mut values = api.unwrap_or_default();
-        let whole = values.count() > 0;
-        let mut own = FxHashSet::default();
+        let (mut loaded, mut own) = (Values::default(), FxHashSet::default());
         for job in plan.jobs().filter(|job| job.turn.resource.is_descriptor()) {
             let resource = &job.turn.resource;
             for piece in Blocks::new(job.files.iter().map(|file| (0, file.clone())).collect()) {
                 let Piece::Lines(block) = piece else { continue };
                 let records = block.lines().filter_map(|(_, range)| serde_json::from_slice(&block.bytes[range]).ok());
                 for Record { namespace, code_value } in records {
-                    values.add(resource, [format!("{namespace}#{code_value}")]);
+                    loaded.add(resource, [format!("{namespace}#{code_value}")]);
                     own.insert((resource.clone(), namespace.to_lowercase()));
                 }
             }
         }
-        Known { values, whole, own }
+        let told: FxHashSet<Resource> = values.descriptors().cloned().collect();
+        let is_filled = |d: &&Resource| values.of(d).any(|uri| loaded.has(d, uri) != Some(true));
+        let filled = told.iter().filter(is_filled).cloned().collect();
+        loaded.descriptors().for_each(|descriptor| values.add(descriptor, loaded.of(descriptor)));
+        Known { values, told, filled, own }
     }
 
-    /// Whether the API told of its values.
-    pub fn is_whole(&self) -> bool {
-        self.whole
+    /// Whether the API told of the values of any descriptor.
+    pub fn is_told(&self) -> bool {
+        !self.told.is_empty()
     }
 
-    /// What to tell of a value that is not known; `None` if it is, or if nothing can be said of it.
-    pub fn fault(&self, descriptor: &Resource, uri: &str) -> Option<String> {
-        if self.values.has(descriptor, uri)? {
-            return None;
+    /// What is to be said of a value. A real API has its descriptors before anybody sends. Where it has none but the load's own, such as a
+    /// sandbox, the others are not there yet, and only namespaces of the load's own can be checked. The sandbox goes by the same rule, and so
+    /// both say the same before a load was sent and after it.
+    pub fn verdict(&self, descriptor: &Resource, uri: &str) -> Verdict {
+        if self.values.has(descriptor, uri) == Some(true) {
+            return Verdict::Fine;
         }
         let namespace = uri.split_once('#').map_or(uri, |(namespace, _)| namespace).to_lowercase();
-        if !self.whole && !self.own.contains(&(descriptor.clone(), namespace)) {
-            return None;
+        if !self.filled.contains(descriptor) && !self.own.contains(&(descriptor.clone(), namespace)) {
+            return if self.told.contains(descriptor) { Verdict::NotChecked } else { Verdict::Fine };
         }
         let hint = self.values.nearest(descriptor, uri);
         let hint = hint.map_or(String::new(), |meant| format!("; did you mean {meant}?"));
-        Some(format!("{uri} is not known{hint}"))
+        Verdict::Fault(format!("{uri} is not known{hint}"))
     }
 }
 
@@ -99,20 +116,21 @@ mod tests {
         let mut values = Values::default();
         values.add(&terms(), [FALL]);
         let known = Known::new(Some(values), &Plan::default());
-        assert!(known.is_whole());
-        assert_eq!(known.fault(&terms(), FALL), None);
-        assert_eq!(
-            known.fault(&terms(), "uri://x/TermDescriptor#Y").as_deref(),
-            Some("uri://x/TermDescriptor#Y is not known")
-        );
-        assert_eq!(known.fault(&Resource::new("ed-fi", "sexDescriptors"), "uri://x/SexDescriptor#Y"), None);
+        assert!(known.is_told());
+        assert_eq!(known.verdict(&terms(), FALL), Verdict::Fine);
+        let unknown = Verdict::Fault("uri://x/TermDescriptor#Y is not known".into());
+        assert_eq!(known.verdict(&terms(), "uri://x/TermDescriptor#Y"), unknown);
+        assert_eq!(known.verdict(&Resource::new("ed-fi", "sexDescriptors"), "uri://x/SexDescriptor#Y"), Verdict::Fine);
     }
 
     #[test]
-    fn an_api_without_any_values_tells_nothing() {
-        let mut empty = Values::default();
-        empty.add(&terms(), [""; 0]);
-        let known = Known::new(Some(empty), &Plan::default());
-        assert_eq!((known.is_whole(), known.fault(&terms(), FALL)), (false, None));
+    fn a_descriptor_of_which_the_api_has_no_values_is_not_checked() {
+        let mut values = Values::default();
+        values.add(&terms(), [""; 0]);
+        values.add(&Resource::new("ed-fi", "sexDescriptors"), ["uri://ed-fi.org/SexDescriptor#Female"]);
+        let known = Known::new(Some(values), &Plan::default());
+        assert_eq!(known.verdict(&terms(), FALL), Verdict::NotChecked);
+        let of_other = known.verdict(&Resource::new("ed-fi", "sexDescriptors"), "uri://ed-fi.org/SexDescriptor#F");
+        assert!(matches!(of_other, Verdict::Fault(_)));
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use fxhash::{FxHashMap, FxHasher};
 
-use super::descriptors::Known;
+use super::descriptors::{Known, Verdict};
 use super::findings::{Beside, Counts, Finding, Gathered, Met, Severity};
-use crate::check::{Checker, Fault, Method, Notes, Refers, Rule};
+use crate::check::{Checker, Fault, Method, Notes, Refers, Rule, Taken};
 use crate::config::validate::{Unknown, Validate};
 use crate::edfi::key::{Keys, StrictKey};
 use crate::resource::Resource;
@@ -40,6 +40,8 @@ pub struct Inspected<'a> {
     pub found: Vec<(Finding, Vec<Met>)>,
     /// The natural keys, in the order of the lines.
     pub keys: Vec<Keyed>,
+    /// The descriptors that are mentioned and of which the API has no values.
+    pub without_values: Vec<&'a Resource>,
     /// What is referred to, in the order of the lines.
     pub mentions: Vec<Mention<'a>>,
     /// The text, where it is needed to tell to what a mention refers.
@@ -103,7 +105,7 @@ impl<'a> Inspector<'a> {
             inspector: self,
             notes: if ignores_unknown { Notes::without_unknown() } else { Notes::default() },
             found: Gathered::default(),
-            values: Verdicts::default(),
+            kinds: FxHashMap::default(),
             paths: FxHashMap::default(),
         };
         for (line, range) in block.lines() {
@@ -120,6 +122,8 @@ impl<'a> Inspector<'a> {
                 }
             }
         }
+        inspected.without_values =
+            reader.kinds.values().filter(|kind| kind.is_unchecked).map(|kind| kind.descriptor).collect();
         inspected.found = reader.found.found();
         inspected.block = (!inspected.mentions.is_empty()).then_some(block);
         inspected
@@ -136,6 +140,7 @@ impl Inspected<'_> {
             counts,
             found: Vec::new(),
             keys: Vec::new(),
+            without_values: Vec::new(),
             mentions: Vec::new(),
             block: None,
         }
@@ -148,15 +153,22 @@ fn unreadable(line: u64, message: String) -> (Finding, Met) {
     (finding, Met { line, beside: Beside::Nothing })
 }
 
-/// By descriptor and value: what is wrong with it, if anything is. Of a block, whose payloads say the same over and over.
-type Verdicts = FxHashMap<usize, FxHashMap<Box<str>, Option<Arc<str>>>>;
+/// What is known of the values of one descriptor. Of a block, whose payloads say the same over and over.
+struct Kind<'a> {
+    descriptor: &'a Resource,
+    /// Whether a value could not be checked.
+    is_unchecked: bool,
+    /// By value: what is wrong with it, if anything is.
+    verdicts: FxHashMap<Box<str>, Option<Arc<str>>>,
+}
 
 /// Reads the payloads of a block.
 struct Reader<'i, 'a> {
     inspector: &'i Inspector<'a>,
     notes: Notes<'a>,
     found: Gathered,
-    values: Verdicts,
+    /// By the address of the descriptor: checkers, which live longer than a block, have one for all mentions of a property.
+    kinds: FxHashMap<usize, Kind<'a>>,
     paths: FxHashMap<String, Arc<str>>,
 }
 
@@ -176,10 +188,15 @@ impl<'a> Reader<'_, 'a> {
                 self.found.add(finding, met);
             }
         }
+        for Taken { fault, .. } in self.notes.taken.drain(..) {
+            if let Some((finding, met)) = inspector.finding(line, fault) {
+                self.found.add(Finding { severity: Severity::Warning, ..finding }, met);
+            }
+        }
         if inspector.does(Method::Descriptors) {
             for mention in &self.notes.descriptors {
                 let uri = self.notes.uri(mention);
-                if let Some(message) = verdict(&mut self.values, inspector.known, mention.resource, uri) {
+                if let Some(message) = verdict(&mut self.kinds, inspector.known, mention.resource, uri) {
                     let path = self.notes.path(mention.place).into();
                     let (severity, method) = (Severity::Fault, Method::Descriptors);
                     let finding = Finding { severity, method, path, message };
@@ -224,15 +241,25 @@ impl Inspector<'_> {
     }
 }
 
-fn verdict(values: &mut Verdicts, known: &Known, descriptor: &Resource, uri: &str) -> Option<Arc<str>> {
-    // Checkers, which live longer than a block, have one resource for all mentions of a property.
-    let verdicts = values.entry(std::ptr::from_ref(descriptor) as usize).or_default();
-    match verdicts.get(uri) {
+fn verdict<'a>(
+    kinds: &mut FxHashMap<usize, Kind<'a>>,
+    known: &Known,
+    descriptor: &'a Resource,
+    uri: &str,
+) -> Option<Arc<str>> {
+    let kind = kinds.entry(std::ptr::from_ref(descriptor) as usize);
+    let kind = kind.or_insert_with(|| Kind { descriptor, is_unchecked: false, verdicts: FxHashMap::default() });
+    match kind.verdicts.get(uri) {
         Some(verdict) => verdict.clone(),
         None => {
-            let verdict: Option<Arc<str>> = known.fault(descriptor, uri).map(Into::into);
-            verdicts.insert(uri.into(), verdict.clone());
-            verdict
+            let verdict = known.verdict(descriptor, uri);
+            kind.is_unchecked |= verdict == Verdict::NotChecked;
+            let fault: Option<Arc<str>> = match verdict {
+                Verdict::Fault(message) => Some(message.into()),
+                Verdict::Fine | Verdict::NotChecked => None,
+            };
+            kind.verdicts.insert(uri.into(), fault.clone());
+            fault
         }
     }
 }

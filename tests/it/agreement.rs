@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::chance::Chance;
 use crate::checker::{documents, mutate, object};
-use crate::support::{Stage, total};
+use crate::support::{Stage, district, total};
 use crate::validate::results;
 
 /// Resources, and payloads of each.
@@ -16,13 +16,35 @@ const PAYLOADS: usize = 60;
 
 /// The lines that failed: `resource file:line`.
 fn failed(results: &Value) -> BTreeSet<String> {
+    failed_because(results, |_| true)
+}
+
+/// Those of which the entry is such a one.
+fn failed_because(results: &Value, is_meant: impl Fn(&Value) -> bool) -> BTreeSet<String> {
     let mut failed = BTreeSet::new();
     for (name, resource) in results["resources"].as_object().unwrap() {
-        for entry in resource["failures"].as_array().unwrap() {
+        for entry in resource["failures"].as_array().unwrap().iter().filter(|entry| is_meant(entry)) {
             failed.extend(entry["line_numbers"].as_array().unwrap().iter().map(|line| format!("{name}:{line}")));
         }
     }
     failed
+}
+
+#[test]
+fn validation_says_the_same_of_the_district_before_it_was_sent_and_after_it_and_the_sandbox_refuses_the_same() {
+    let stage = Stage::new();
+    district(&stage.folder);
+    // What is given again is for the API an update; what is missing in the load is asked for in an API that is not filled yet.
+    let methods = ["-w", "--set", "validate.methods", "[schema, descriptors]"];
+    let (ended, before) = results(&stage, "validate", &methods);
+    ended.tells(&["not checked: 27 kinds of descriptors for which this API has no values"]);
+    let (_, sent) = stage.send(&[]);
+    let (ended, after) = results(&stage, "validate", &methods);
+    ended.tells(&["not checked: 27 kinds of descriptors for which this API has no values"]);
+    assert_eq!((total(&before, "failed"), failed(&before)), (6, failed(&after)));
+    let of_payloads = |entry: &Value| entry["status_code"] != 409;
+    let refused = failed_because(&sent, of_payloads);
+    assert_eq!(refused, failed(&before));
 }
 
 #[test]

@@ -34,10 +34,29 @@ fn number(text: &str, longest: usize) -> Option<i16> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
+/// The day of a date with slashes, as the DMS reads it (`TryCoerceSlashDateToIso8601`): month, day and year, or day, month and year where the
+/// first can be no month. A year of two digits is one from 1950 to 2049, which is how .NET reads it.
+pub fn slashed(text: &str) -> Option<Date> {
+    let mut parts = text.split('/');
+    let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let (first, second) = (number(first, 2)? as i8, number(second, 2)? as i8);
+    let year = match (year.len(), number(year, 4)?) {
+        (2, year) if year < 50 => 2000 + year,
+        (2, year) => 1900 + year,
+        (4, year) => year,
+        _ => return None,
+    };
+    let date = |month, day| Date::new(year, month, day).ok().filter(|_| parts.clone().next().is_none());
+    date(first, second).or_else(|| date(second, first))
+}
+
 /// Year, month and day, or month, day and year.
 fn date_of(text: &str) -> Option<Date> {
     let separator =
         text.chars().find(|letter| !letter.is_ascii_digit()).filter(|letter| matches!(letter, '-' | '/'))?;
+    if let Some(day) = slashed(text) {
+        return Some(day);
+    }
     let mut parts = text.split(separator);
     let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
@@ -93,11 +112,23 @@ mod tests {
 
     #[test]
     fn what_is_no_day_or_time_is_told_apart() {
-        for text in ["", "2024", "2024-13-01", "2024-02-30", "1/2/24", "2024-08-01-1", "2024-08-01Tnoon", "8-1/2024"] {
+        for text in ["", "2024", "2024-13-01", "2024-02-30", "1/2/224", "2024-08-01-1", "2024-08-01Tnoon", "8-1/2024"] {
             assert_eq!(day(text), None, "{text}");
         }
         for text in ["", "25:00", "7", "07:45:00:00", "13:00 PM", "07:45:00.x", "é7:45"] {
             assert_eq!(time(text), None, "{text}");
+        }
+        for (text, slashed) in [
+            ("1/2/2010", Some("2010-01-02")),
+            ("31/12/2010", Some("2010-12-31")),
+            ("1/2/49", Some("2049-01-02")),
+            ("1/2/50", Some("1950-01-02")),
+            ("2/30/2010", None),
+            ("1/2", None),
+            ("1/2/3/2010", None),
+            ("+1/2/2010", None),
+        ] {
+            assert_eq!(day(text).as_deref(), slashed, "{text}");
         }
         assert_eq!(day("2024-8-1").as_deref(), Some("2024-08-01"));
         assert_eq!(time("12:30 am").as_deref(), Some("00:30:00"));
