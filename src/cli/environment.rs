@@ -35,7 +35,9 @@ pub(super) fn given(
         }
         let Some(values) = values(option, name, value)? else { continue };
         if !option.of.contains(&command.name) && !option.in_python {
-            notes.push(Note::new(Level::Debug, format!("{name} has no effect on '{}'", command.name)));
+            // Whoever wants a rehearsal is to know that this is none.
+            let level = if option.id == Id::DryRun { Level::Warning } else { Level::Debug };
+            notes.push(Note::new(level, format!("{name} has no effect on '{}'", command.name)));
             continue;
         }
         active.push(name.as_str());

@@ -19,7 +19,7 @@ pub fn general() -> String {
     }
     help += "  lightbeam COMMAND --help\n\n";
     help += &where_config();
-    help += &wrapped(0, "Where no command is named, `send` is meant.");
+    help += &wrapped(0, "With CONFIG alone, `send` is meant.");
     help += "\nCommands:\n";
     for command in COMMANDS {
         help += &entry(command.name, command.summary);
