@@ -161,11 +161,11 @@ impl Session {
     }
 
     /// The login. Whoever asks holds `renewing`, so that no command is run twice for it.
-    fn login(&self) -> Result<&Login> {
+    fn login(&self, wire: &Wire) -> Result<&Login> {
         if let Some(login) = self.login.get() {
             return Ok(login);
         }
-        let login = Login::new(&self.url, &self.client_id, self.client_secret.reveal()?);
+        let login = Login::new(&self.url, &self.client_id, self.client_secret.reveal(&*wire.sleep)?);
         Ok(self.login.get_or_init(|| login))
     }
 
@@ -177,7 +177,7 @@ impl Session {
     fn renewed(&self, wire: &Wire, before: Option<&Bearer>) -> Result<Bearer> {
         // The one that is kept has ended or was refused.
         self.kept.iter().for_each(TokenFile::forget);
-        let login = self.login()?;
+        let login = self.login(wire)?;
         let mut since = (wire.clock)();
         let mut waited = Duration::ZERO;
         loop {
@@ -232,7 +232,7 @@ impl Session {
             return newer;
         }
         let since = (wire.clock)();
-        let renewed = self.login().and_then(|login| self.token(login, &login.ask(wire), since, Some(&bearer)));
+        let renewed = self.login(wire).and_then(|login| self.token(login, &login.ask(wire), since, Some(&bearer)));
         // What is wrong shows, patiently asked for, when the token ends.
         self.set(renewed.unwrap_or_else(|_| Bearer { renew_at: bearer.until, ..bearer }))
     }

@@ -192,7 +192,10 @@ fn client_secret(settings: &Settings, given: &Given, warnings: &mut Vec<String>)
         return Ok(ClientSecret::File(path));
     }
     match settings.get::<String>(command) {
-        Some(command) => Ok(ClientSecret::Command(Secret::new(command))),
+        Some(command) => {
+            let limit = Duration::from_secs_f64(settings.need("edfi_api.client_secret_timeout")?);
+            Ok(ClientSecret::Command(Secret::new(command), limit))
+        }
         None => {
             let secret = without_line_end(text, settings.need::<String>(text)?, settings, warnings)?;
             Ok(ClientSecret::Given(Secret::new(secret)))
@@ -329,7 +332,7 @@ mod tests {
     }
 
     fn revealed(api: &Api) -> String {
-        api.client_secret.reveal().unwrap().expose().into()
+        api.client_secret.reveal(&|_| Ok(())).unwrap().expose().into()
     }
 
     fn fault(text: &str) -> String {
@@ -533,7 +536,10 @@ edfi_api_client_secret: ${EMPTY}
         let file = read("edfi_api: {client_id: me, client_secret_file: ~/secret}");
         assert_eq!(file.api.client_secret, ClientSecret::File("/home/me/secret".into()));
         let command = read("edfi_api: {client_id: me, client_secret_command: pass show edfi}");
-        assert_eq!(command.api.client_secret, ClientSecret::Command(Secret::new("pass show edfi")));
+        assert_eq!(
+            command.api.client_secret,
+            ClientSecret::Command(Secret::new("pass show edfi"), Duration::from_secs(60))
+        );
         let both = fault("edfi_api:\n  client_id: me\n  client_secret: hidden\n  client_secret_file: x\n");
         assert_eq!(
             both,

@@ -3,9 +3,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
@@ -40,20 +43,21 @@ pub enum ClientSecret {
     /// `edfi_api.client_secret_file`: a file holds it and nothing else.
     File(PathBuf),
     /// `edfi_api.client_secret_command`: the system's shell runs this command, which may hold secrets itself, and it
-    /// prints the secret.
-    Command(Secret),
+    /// prints the secret, within this time.
+    Command(Secret, Duration),
 }
 
 /// No secret is longer, so that a wrong path such as `/dev/zero` does no harm.
 const LONGEST: u64 = 64 * 1024;
 
 impl ClientSecret {
-    /// The secret, without white space at its end. Errors (exit 2) name the key and never what was read.
-    pub fn reveal(&self) -> Result<Secret> {
+    /// The secret, without white space at its end. Errors (exit 2) name the key and never what was read. `sleep` waits,
+    /// unless the run is to end.
+    pub fn reveal(&self, sleep: &dyn Fn(Duration) -> Result<(), Exit>) -> Result<Secret> {
         match self {
             ClientSecret::Given(secret) => Ok(secret.clone()),
             ClientSecret::File(path) => from_file(path),
-            ClientSecret::Command(command) => printed_by(command.expose()),
+            ClientSecret::Command(command, limit) => printed_by(command.expose(), *limit, sleep),
         }
     }
 }
@@ -65,7 +69,12 @@ fn from_file(path: &Path) -> Result<Secret> {
     checked(bytes).map_err(|wrong| Error::usage(format!("edfi_api.client_secret_file: {} {wrong}", path.display())))
 }
 
-fn printed_by(command: &str) -> Result<Secret> {
+/// Between two looks at a command that is running.
+const LOOK: Duration = Duration::from_millis(20);
+/// For so long what a command printed is waited for once it has ended. What it started may hold its output open for ever.
+const REST: Duration = Duration::from_secs(1);
+
+fn printed_by(command: &str, limit: Duration, sleep: &dyn Fn(Duration) -> Result<(), Exit>) -> Result<Secret> {
     const KEY: &str = "edfi_api.client_secret_command";
     // What it says on standard error may hold the secret too, and may end up in a log.
     let mut child = shell(command)
@@ -74,15 +83,60 @@ fn printed_by(command: &str) -> Result<Secret> {
         .stderr(Stdio::null())
         .spawn()
         .or_stop(Exit::Usage, || format!("{KEY}: cannot start the system's shell"))?;
-    let mut bytes = Vec::new();
-    // Dropping the pipe at the end of this statement ends a command that prints without end.
-    let read = child.stdout.take().map_or(Ok(0), |out| out.take(LONGEST + 1).read_to_end(&mut bytes));
-    let status = child.wait().or_stop(Exit::Usage, || format!("{KEY}: cannot wait for the command"))?;
+    let (printed, all) = (Arc::new(Mutex::new(Vec::new())), mpsc::channel());
+    let (out, so_far, done) = (child.stdout.take(), printed.clone(), all.0);
+    let reader = move || {
+        let read = out.map_or(Ok(()), |out| read_on(out, &so_far));
+        // Whoever waits no longer has what it needs.
+        let _ = done.send(read);
+    };
+    thread::Builder::new()
+        .spawn(reader)
+        .or_stop(Exit::Usage, || format!("{KEY}: cannot read what the command prints"))?;
+    let status = ended(&mut child, limit, sleep).map_err(|error| {
+        let _ = child.kill();
+        let _ = child.wait();
+        error
+    })?;
+    // Without an end, what it printed until its own end is all that it meant.
+    let read = all.1.recv_timeout(REST).unwrap_or(Ok(()));
+    read.or_stop(Exit::Usage, || format!("{KEY}: cannot read what the command prints"))?;
+    let bytes = std::mem::take(&mut *printed.lock().unwrap_or_else(PoisonError::into_inner));
     if bytes.len() as u64 <= LONGEST && !status.success() {
         return Err(Error::usage(format!("{KEY}: the command failed ({status}); run it by hand to see why")));
     }
-    read.or_stop(Exit::Usage, || format!("{KEY}: cannot read what the command prints"))?;
     checked(bytes).map_err(|wrong| Error::usage(format!("{KEY}: what the command prints {wrong}")))
+}
+
+/// Reads to the end, or as much as no secret is longer; then the pipe is dropped, which stops a command that prints without end.
+fn read_on(mut out: ChildStdout, so_far: &Mutex<Vec<u8>>) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    loop {
+        let got = out.read(&mut chunk)?;
+        let mut bytes = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.extend_from_slice(&chunk[..got]);
+        if got == 0 || bytes.len() as u64 > LONGEST {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for a command to end, for as long as it may take and the run goes on.
+fn ended(child: &mut Child, limit: Duration, sleep: &dyn Fn(Duration) -> Result<(), Exit>) -> Result<ExitStatus> {
+    const KEY: &str = "edfi_api.client_secret_command";
+    let start = Instant::now();
+    loop {
+        let status = child.try_wait().or_stop(Exit::Usage, || format!("{KEY}: cannot wait for the command"))?;
+        if let Some(status) = status {
+            return Ok(status);
+        }
+        if start.elapsed() >= limit {
+            let seconds = limit.as_secs_f64();
+            let text = format!("{KEY}: the command has not ended after {seconds} s (edfi_api.client_secret_timeout)");
+            return Err(Error::usage(format!("{text}; run it by hand to see why")));
+        }
+        sleep(LOOK).map_err(|exit| Error::new(exit, "stopped while client_secret_command was running"))?;
+    }
 }
 
 fn shell(command: &str) -> Command {
@@ -108,8 +162,13 @@ fn checked(bytes: Vec<u8>) -> Result<Secret, &'static str> {
 mod tests {
     use super::*;
 
+    fn slept(delay: Duration) -> Result<(), Exit> {
+        thread::sleep(delay);
+        Ok(())
+    }
+
     fn command(command: &str) -> Result<Secret> {
-        ClientSecret::Command(Secret::new(command)).reveal()
+        ClientSecret::Command(Secret::new(command), Duration::from_secs(60)).reveal(&slept)
     }
 
     #[test]
@@ -117,18 +176,18 @@ mod tests {
         let path = std::env::temp_dir().join(format!("lightbeam-secret-{}", std::process::id()));
         for (content, secret) in [("hidden", "hidden"), (" hidden two \r\n", " hidden two")] {
             std::fs::write(&path, content).unwrap();
-            assert_eq!(ClientSecret::File(path.clone()).reveal().unwrap().expose(), secret);
+            assert_eq!(ClientSecret::File(path.clone()).reveal(&slept).unwrap().expose(), secret);
         }
         for (content, wrong) in
             [(&b" \n"[..], "is empty"), (&b"hidden\xff"[..], "is not text"), (&[b'h'; 70_000], "is longer")]
         {
             std::fs::write(&path, content).unwrap();
-            let text = ClientSecret::File(path.clone()).reveal().unwrap_err().to_string();
+            let text = ClientSecret::File(path.clone()).reveal(&slept).unwrap_err().to_string();
             assert!(text.starts_with("edfi_api.client_secret_file: ") && text.contains(wrong), "{text}");
             assert!(!text.contains("hidden"), "{text}");
         }
         std::fs::remove_file(&path).unwrap();
-        let missing = ClientSecret::File(path.clone()).reveal().unwrap_err();
+        let missing = ClientSecret::File(path.clone()).reveal(&slept).unwrap_err();
         assert_eq!(missing.exit(), Exit::Usage);
         assert!(missing.to_string().contains(&path.display().to_string()), "{missing}");
     }
@@ -151,9 +210,25 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_command_that_does_not_end_is_stopped_when_its_time_is_over_or_the_run_is_to_end() {
+        let hanging = |limit| ClientSecret::Command(Secret::new("exec sleep 300"), limit);
+        let late = hanging(Duration::from_millis(1)).reveal(&slept).unwrap_err();
+        assert!(late.to_string().contains("has not ended after 0.001 s (edfi_api.client_secret_timeout)"), "{late}");
+        assert_eq!(late.exit(), Exit::Usage);
+        let stopped = hanging(Duration::from_secs(60)).reveal(&|_| Err(Exit::Terminated)).unwrap_err();
+        assert_eq!(stopped.exit(), Exit::Terminated);
+        // What a command leaves behind may hold its output open.
+        assert_eq!(command("sleep 5 & echo hidden").unwrap().expose(), "hidden");
+    }
+
     #[test]
     fn no_debug_output_shows_a_secret_or_a_command() {
-        for secret in [ClientSecret::Given(Secret::new("hidden")), ClientSecret::Command(Secret::new("echo hidden"))] {
+        for secret in [
+            ClientSecret::Given(Secret::new("hidden")),
+            ClientSecret::Command(Secret::new("echo hidden"), Duration::ZERO),
+        ] {
             assert!(!format!("{secret:?}").contains("hidden"));
         }
     }

@@ -88,3 +88,24 @@ fn a_second_signal_ends_the_run_at_once() {
     assert!(stage.results().is_null(), "it ended without another word");
     assert_eq!(stage.stored().len(), 4);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_command_for_the_secret_that_hangs_is_left_at_the_first_signal() {
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(1));
+    let config = std::fs::read_to_string(stage.folder.0.join("lightbeam.yaml")).unwrap();
+    let hang = "client_secret_command: touch started; exec sleep 300";
+    stage.folder.write("lightbeam.yaml", config.replace("client_secret: s3cret-never-shown", hang));
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let _ = std::fs::remove_file(stage.folder.0.join("started"));
+        let child = stage.spawn(&["send"]);
+        until("the command runs", || stage.folder.0.join("started").exists());
+        signal(&child, name);
+        let run = ended(child.wait_with_output().unwrap()).expect(code);
+        run.tells(&["stopped while client_secret_command was running"]);
+    }
+    let late = stage.run(&["send", "--set", "edfi_api.client_secret_timeout", "0.1"]).expect(2);
+    late.tells(&["the command has not ended after 0.1 s"]);
+    assert!(stage.posts().is_empty());
+}
