@@ -32,7 +32,9 @@ pub fn discovered(metadata: &mut Metadata<'_>, base: &Uri, api: &config::Api) ->
         reply::json::<Value>(body).or_stop(Exit::GivenUp, told)
     };
     let by_hand = api.oauth_url.is_some() && api.dependencies_url.is_some();
-    match metadata.get("the discovery document", SHORT, base, read) {
+    // Where the secret would go to another host, the API itself has to say so now.
+    let stays = |document: &Value| !urls::logs_in_elsewhere(base, api, document);
+    match metadata.get_if("the discovery document", SHORT, base, read, stays) {
         Ok(Found::Document(document)) => Ok(Ok(document)),
         Ok(Found::Absent(refusal)) => Ok(Err(format!("{}, {}", refusal.status, refusal.text()))),
         Err(error) if by_hand && error.exit() == Exit::GivenUp => {

@@ -38,7 +38,20 @@ impl Metadata<'_> {
     ///
     /// Where a stale copy can serve, the API is asked just once, so that `plan` is quick without it.
     pub fn get<T>(&mut self, what: &str, most: u64, url: &Uri, read: impl Fn(&[u8]) -> Result<T>) -> Result<Found<T>> {
-        self.get_made(what, most, url, |body| body, read)
+        self.get_if(what, most, url, read, |_| true)
+    }
+
+    /// The same of a document that is not taken from the cache unless it is `trusted` there: somebody else may have put it
+    /// there.
+    pub fn get_if<T>(
+        &mut self,
+        what: &str,
+        most: u64,
+        url: &Uri,
+        read: impl Fn(&[u8]) -> Result<T>,
+        trusted: impl Fn(&T) -> bool,
+    ) -> Result<Found<T>> {
+        self.made_if((what, most, url), |body| body, read, trusted)
     }
 
     /// The same of a document that is long to read: what is kept, and what `read` is given, is what `make` makes of it.
@@ -50,9 +63,20 @@ impl Metadata<'_> {
         make: impl Fn(Vec<u8>) -> Vec<u8>,
         read: impl Fn(&[u8]) -> Result<T>,
     ) -> Result<Found<T>> {
+        self.made_if((what, most, url), make, read, |_| true)
+    }
+
+    fn made_if<T>(
+        &mut self,
+        (what, most, url): (&str, u64, &Uri),
+        make: impl Fn(Vec<u8>) -> Vec<u8>,
+        read: impl Fn(&[u8]) -> Result<T>,
+        trusted: impl Fn(&T) -> bool,
+    ) -> Result<Found<T>> {
         let now = unix_now();
         // A copy that cannot be read any more is as good as none.
         let kept = self.cache.load(url).and_then(|copy| read(&copy.body).ok().map(|document| (copy, document)));
+        let kept = kept.filter(|(_, document)| trusted(document));
         let kept = match kept {
             Some((copy, document)) if copy.is_fresh(now) => return Ok(Found::Document(document)),
             other => other,

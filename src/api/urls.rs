@@ -124,6 +124,14 @@ pub fn mended(base: &Uri, api: &Api, url: &str) -> Result<Uri> {
     maker.advertised(Place::OpenApi, url).and_then(|url| parse("a URL of the API's metadata", &url))
 }
 
+/// Whether a discovery document, and not the configuration, says that the login is at another host than `base`.
+pub fn logs_in_elsewhere(base: &Uri, api: &Api, document: &Value) -> bool {
+    let Some(url) = document["urls"]["oauth"].as_str().filter(|_| api.oauth_url.is_none()) else { return false };
+    let maker = Maker { base, api, route: None };
+    let login = maker.advertised(Place::Oauth, url).and_then(|url| parse("urls.oauth", &url));
+    login.map_or(true, |login| login.authority() != base.authority())
+}
+
 /// Reads a URL; `name` tells where it comes from.
 pub fn parse(name: &str, url: &str) -> Result<Uri> {
     let uri: Option<Uri> = url.parse().ok();

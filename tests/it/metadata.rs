@@ -124,6 +124,24 @@ fn an_api_without_a_version_in_its_urls_and_with_placeholders_is_taken_at_its_wo
     assert_eq!(api.lines().last().unwrap(), "POST /T1/2023/data/ed-fi/students");
 }
 
+#[test]
+fn a_discovery_document_that_sends_the_login_elsewhere_is_never_taken_from_the_cache() {
+    let login = Stub::new(|_| (200, None, r#"{"access_token":"t","expires_in":1800}"#.into()));
+    let mut elsewhere = discovery(json!({"version": "7.3"}), "/metadata/dependencies", "/data");
+    elsewhere["urls"]["oauth"] = login.url("/connect/token").into();
+    let asked = |document: Value| {
+        let api = Stub::api(vec![("/", document), ("/metadata/dependencies", dependencies())]);
+        let folder = folder_for(&api.url("/"), "");
+        for _ in 0..2 {
+            folder.run(&["send", "-f"]).expect(0);
+        }
+        api.lines().iter().filter(|line| *line == "GET /").count()
+    };
+    assert_eq!(asked(discovery(json!({"version": "7.3"}), "/metadata/dependencies", "/data")), 1);
+    assert_eq!(asked(elsewhere), 2);
+    assert!(!login.lines().is_empty());
+}
+
 /// The requests for documents so far.
 fn documents(api: &Stub) -> Vec<(String, Option<String>)> {
     let gets = api.asked().into_iter().filter(|asked| asked.line.starts_with("GET"));
