@@ -227,9 +227,16 @@ impl Shelf<'_> {
 
 /// Opens the history of a target, as [`History::open`] does. Where there is no folder for state, nothing is known and
 /// nothing kept.
-pub fn open(state_dir: Option<&Path>, data_url: &str, warn: &mut dyn FnMut(String)) -> Result<History> {
+pub fn open(
+    state_dir: Option<&Path>,
+    (data_url, before): (&str, Option<&str>),
+    warn: &mut dyn FnMut(String),
+) -> Result<History> {
     match state_dir {
-        Some(state_dir) => History::open(Box::new(System), state_dir, data_url, warn),
+        Some(state_dir) => {
+            target::take_over(state_dir, data_url, before)?;
+            History::open(Box::new(System), state_dir, data_url, warn)
+        }
         None => Ok(History::without_state(data_url)),
     }
 }
@@ -238,12 +245,12 @@ pub fn open(state_dir: Option<&Path>, data_url: &str, warn: &mut dyn FnMut(Strin
 pub fn peek(
     disk: &dyn Disk,
     state_dir: Option<&Path>,
-    data_url: &str,
+    (data_url, before): (&str, Option<&str>),
     resource: &Resource,
     definition: u64,
 ) -> Result<Table> {
     let Some(state_dir) = state_dir else { return Ok(Table::default()) };
-    let folder = target::folder(state_dir, data_url);
+    let folder = target::folder_of_either(state_dir, data_url, before);
     let table = Shelf { disk, folder: &folder, target: data_url }.read(resource)?;
     let mut growing = Growing::new(BTreeMap::from([(resource.to_string(), table)]));
     journal::read(disk, &folder.join(JOURNAL), &mut |name, news| growing.add(name, news))?;
@@ -285,7 +292,11 @@ mod tests {
         history.flush(Instant::now()).unwrap();
         history.record(&students, &news(2, 201));
         drop(history);
-        assert_eq!(peek(&System, Some(&dir), URL, &students, 0).unwrap().len(), 1, "a look ahead sees the journal");
+        assert_eq!(
+            peek(&System, Some(&dir), (URL, None), &students, 0).unwrap().len(),
+            1,
+            "a look ahead sees the journal"
+        );
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         assert_eq!(history.table(&students, 0).unwrap().get(&Digest([1; 16])), Some(entry(201)));
         assert_eq!(history.table(&students, 0).unwrap().get(&Digest([2; 16])), None);
@@ -333,9 +344,9 @@ mod tests {
         let mut history = History::open(Box::new(System), &dir, URL, &mut quiet).unwrap();
         history.record(&students, &news(1, 201));
         history.settle().unwrap();
-        assert!(peek(&System, Some(&dir), "http://localhost/data/v3/2026", &students, 0).unwrap().is_empty());
+        assert!(peek(&System, Some(&dir), ("http://localhost/data/v3/2026", None), &students, 0).unwrap().is_empty());
         assert!(
-            peek(&System, Some(&dir), URL, &Resource::new("tpdm", "students"), 0).unwrap().is_empty(),
+            peek(&System, Some(&dir), (URL, None), &Resource::new("tpdm", "students"), 0).unwrap().is_empty(),
             "nor do namespaces"
         );
         std::fs::remove_dir_all(dir).unwrap();

@@ -1,6 +1,7 @@
 //! How numbers, times and tables are written for people, and how characters are called that nobody sees.
 
 pub mod invisible;
+pub mod url;
 
 /// With a comma between thousands, as the Ed-Fi community writes them: `1,234,567`.
 pub fn count(n: u64) -> String {

@@ -25,6 +25,7 @@ use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::{Dependency, Source, Values, compact};
 use crate::resource::Resource;
+use crate::text::url::normal;
 
 const MAGIC: &[u8; 7] = b"LBMETA\n";
 const VERSION: u8 = 1;
@@ -77,7 +78,8 @@ impl Saved {
     /// Reads a file that must be that of the API at `base`, or payloads might go to another one than somebody thinks.
     pub fn of(file: &Path, base: &Uri) -> Result<Saved> {
         let saved = Saved::read(file)?;
-        let same = |url: &str| url.trim().trim_end_matches('/') == base.to_string().trim_end_matches('/');
+        let same =
+            |url: &str| normal(url.trim()).trim_end_matches('/') == normal(&base.to_string()).trim_end_matches('/');
         match same(&saved.base_url) {
             true => Ok(saved),
             false => Err(Error::usage(format!(

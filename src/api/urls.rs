@@ -17,12 +17,15 @@ use super::transport::http::Uri;
 use crate::config::{Api, Mode};
 use crate::error::{Error, Result};
 use crate::resource::Resource;
+use crate::text::url::normal;
 
 /// The URLs of one API, without placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {
-    /// What stands before `/namespace/resource`; no slash at the end.
+    /// What stands before `/namespace/resource`; no slash at the end. In the one spelling that all spellings of it have.
     pub data: String,
+    /// How versions before wrote it, where that is another spelling: under it they kept its state.
+    pub data_before: Option<String>,
     /// Where tokens come from.
     pub oauth: Uri,
     /// In which order resources are to be sent; some hosts switch it off.
@@ -45,6 +48,11 @@ impl Urls {
         parse("a URL of the API", &format!("{place}/{name}"))
     }
 
+    /// By what the API's state is known: its data URL, and how versions before wrote that, where that differs.
+    pub fn target(&self) -> (&str, Option<&str>) {
+        (&self.data, self.data_before.as_deref())
+    }
+
     /// Where payloads of a resource are posted.
     pub fn of(&self, resource: &Resource) -> Result<Uri> {
         let url = format!("{}/{}/{}", self.data, escaped(resource.namespace()), escaped(resource.name()));
@@ -64,7 +72,7 @@ pub fn with_query<'a>(url: &Uri, parameters: impl IntoIterator<Item = (&'a str, 
 
 /// The address of the discovery document.
 pub fn base(api: &Api) -> Result<Uri> {
-    let url = parse("edfi_api.base_url", api.base_url.trim())?;
+    let url = parse("edfi_api.base_url", &normal(api.base_url.trim()))?;
     match url.authority() {
         Some(authority) if authority.as_str().contains('@') => Err(Error::usage(
             "edfi_api.base_url must not hold a login: set edfi_api.client_id and edfi_api.client_secret instead",
@@ -101,6 +109,8 @@ pub fn resolve(base: &Uri, api: &Api, discovery: Result<&Value, &str>) -> Result
     };
     let by_hand = |url: &Option<String>, key| url.as_ref().map(|url| maker.by_hand(key, url)).transpose();
     let oauth = one(&api.oauth_url, "edfi_api.oauth_url", Place::Oauth, "oauth")?;
+    let data_before = before(api, base, &data);
+    let data = normal(&data);
     Ok(Urls {
         warnings: maker.doubts(document, &data),
         oauth: oauth.ok_or_else(|| {
@@ -114,8 +124,17 @@ pub fn resolve(base: &Uri, api: &Api, discovery: Result<&Value, &str>) -> Result
         },
         resources_document: by_hand(&api.resources_swagger_url, "edfi_api.resources_swagger_url")?,
         descriptors_document: by_hand(&api.descriptors_swagger_url, "edfi_api.descriptors_swagger_url")?,
+        data_before: data_before.filter(|before| *before != data),
         data,
     })
+}
+
+/// A data URL below `base` with the scheme and host as the configuration spells them.
+fn before(api: &Api, base: &Uri, data: &str) -> Option<String> {
+    let written = parse("edfi_api.base_url", api.base_url.trim()).ok()?;
+    let origin = |url: &Uri| Some(format!("{}://{}", url.scheme_str()?, url.authority()?));
+    let path = data.strip_prefix(&origin(base)?)?;
+    Some(origin(&written)? + path)
 }
 
 /// A URL out of one of the API's own documents, mended like those of the discovery document.

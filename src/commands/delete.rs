@@ -44,13 +44,12 @@ pub fn run(
     let prepared = prepare_to_delete(config, &run.selection, observer, interrupt)?;
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
-    let target = api.urls().data.clone();
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = match args.deed {
-        Deed::Delete => Some(state::open(config.state_dir.as_deref(), &target, &mut warn)?),
+        Deed::Delete => Some(state::open(config.state_dir.as_deref(), api.urls().target(), &mut warn)?),
         Deed::DryRun => None,
     };
-    let choice = choice(rules, config, &prepared, &target)?;
+    let choice = choice(rules, config, &prepared)?;
     let finder = |job: &Job| {
         let definition = prepared.model.as_ref().and_then(|model| model.get(&job.turn.resource));
         let definition = definition.ok_or("the API's OpenAPI documents do not describe the resource")?;
@@ -88,7 +87,8 @@ pub fn run(
 }
 
 /// Which payloads take part.
-fn choice(rules: Option<&Resend>, config: &Config, prepared: &Prepared, target: &str) -> Result<Choice> {
+fn choice(rules: Option<&Resend>, config: &Config, prepared: &Prepared) -> Result<Choice> {
+    let target = prepared.api.urls().target();
     let Some(rules) = rules else { return Ok(Choice::All) };
     let mut known = Vec::new();
     for (job, natural) in prepared.plan.jobs().zip(&prepared.natural) {

@@ -60,14 +60,17 @@ pub fn run(
     let mut tiers = Vec::new();
     for tier in prepared.plan.tiers {
         let order = tier.order;
-        tiers.push((order, rows(config, &target, tier, &prepared.natural, resend, &pool, interrupt)?));
+        tiers.push((
+            order,
+            rows(config, prepared.api.urls().target(), tier, &prepared.natural, resend, &pool, interrupt)?,
+        ));
     }
     Ok(Outlook { target, tiers })
 }
 
 fn rows(
     config: &Config,
-    target: &str,
+    target: (&str, Option<&str>),
     tier: Tier,
     natural: &[Option<Natural>],
     resend: &Resend,

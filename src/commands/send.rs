@@ -55,7 +55,7 @@ pub fn prepared_load(
     let (api, plan) = (&prepared.api, &prepared.plan);
     api.check_privacy()?;
     let mut warn = |text: String| observer.log(Level::Warning, &text);
-    let history = state::open(config.state_dir.as_deref(), &api.urls().data, &mut warn)?;
+    let history = state::open(config.state_dir.as_deref(), api.urls().target(), &mut warn)?;
     let pool = pool::workers(config.connection.pool_size)?;
     let mut routes = Vec::new();
     for job in plan.jobs() {

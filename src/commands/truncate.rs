@@ -54,7 +54,7 @@ pub fn run(
     };
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = match args.deed {
-        Deed::Delete => Some(state::open(config.state_dir.as_deref(), &target, &mut warn)?),
+        Deed::Delete => Some(state::open(config.state_dir.as_deref(), api.urls().target(), &mut warn)?),
         Deed::DryRun => None,
     };
     let pool = pool::workers(config.connection.pool_size)?;

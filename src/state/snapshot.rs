@@ -21,6 +21,7 @@ use crate::disk::{self, Appending, Disk, Readers};
 use crate::edfi::key::StrictKey;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
+use crate::text::url;
 
 const MAGIC: &[u8; 8] = b"LBSTATE\n";
 const VERSION: u8 = 3;
@@ -159,8 +160,10 @@ impl<R: Read> Body<R> {
         if self.left > 0 || self.sum.end() != sum {
             return Err(Wrong::damaged("its checksum is wrong"));
         }
-        if owner != [target.as_bytes(), resource.as_bytes()] {
-            let [target, resource] = owner.each_ref().map(|name| String::from_utf8_lossy(name));
+        let [own, of] = owner.each_ref().map(|name| String::from_utf8_lossy(name));
+        // Versions before wrote the target in the spelling of the configuration.
+        if url::normal(&own) != url::normal(target) || of != resource {
+            let (target, resource) = (own, of);
             return Err(Wrong::Content(format!("belongs to {resource} of {target}")));
         }
         let reasons = match version {

@@ -22,6 +22,27 @@ pub fn folder(state_dir: &Path, data_url: &str) -> PathBuf {
     state_dir.join(format!("{short}-{:08x}", hash >> 32))
 }
 
+/// The folder that holds the state of a target: its own one, or else that of the spelling which versions before had for it.
+pub fn folder_of_either(state_dir: &Path, data_url: &str, before: Option<&str>) -> PathBuf {
+    let own = folder(state_dir, data_url);
+    match before.map(|before| folder(state_dir, before)) {
+        Some(earlier) if !own.exists() && earlier.exists() => earlier,
+        _ => own,
+    }
+}
+
+/// Takes over the state that was kept under the spelling of versions before. An error (exit 5) if a run of such a version
+/// is working on it.
+pub fn take_over(state_dir: &Path, data_url: &str, before: Option<&str>) -> Result<()> {
+    let (own, holds) = (folder(state_dir, data_url), folder_of_either(state_dir, data_url, before));
+    if own == holds {
+        return Ok(());
+    }
+    let _lock = Lock::take(&holds, data_url)?;
+    std::fs::rename(&holds, &own)
+        .or_stop(Exit::Usage, || format!("cannot move the state in {} to {}", holds.display(), own.display()))
+}
+
 /// The file of a resource below its target's folder.
 pub fn snapshot(folder: &Path, resource: &Resource) -> PathBuf {
     folder.join(resource.namespace()).join(format!("{}.dat", resource.name()))
@@ -52,7 +73,10 @@ impl Lock {
                     format!("another run ({}) is working on {data_url}; start again when it has ended", holder.trim()),
                 ));
             }
-            Err(TryLockError::Error(e)) => return Err(Error::new(Exit::Usage, cannot()).because(e)),
+            Err(TryLockError::Error(e)) => {
+                let way_out = "if this file system cannot lock, set state_dir to a folder on a local disk";
+                return Err(Error::new(Exit::Usage, format!("{}; {way_out}", cannot())).because(e));
+            }
         }
         let note = format!("process {}, since {}\n", std::process::id(), jiff::Zoned::now().strftime("%F %T %Z"));
         file.rewind()

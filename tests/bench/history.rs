@@ -95,7 +95,7 @@ pub fn step(what: &str, folder: &Path) {
             }
         }
         "open" => {
-            let table = state::peek(&System, Some(folder), TARGET, &resource, 1).expect("the history");
+            let table = state::peek(&System, Some(folder), (TARGET, None), &resource, 1).expect("the history");
             assert_eq!(table.len(), PAYLOADS as usize);
         }
         "write-journal" => {

@@ -55,6 +55,7 @@ mod sandbox;
 mod secrets;
 mod sending;
 mod signals;
+mod spelling;
 mod state;
 mod stress;
 mod stub;
