@@ -40,6 +40,7 @@ use crate::report::Summary;
 use crate::results::Stopped;
 use crate::state::resend::Resend;
 use crate::terminal::Terminal;
+use crate::text::visible;
 use crate::validate::report::Report;
 
 /// Does what the command line asks for, logs errors, and returns the code that the program is to end with.
@@ -247,7 +248,7 @@ fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Res
     let written = metadata::save(config, file, terminal, &interrupt)?;
     Ok(say(&match run.output.log_format {
         LogFormat::Text => written.to_text(),
-        LogFormat::Json => format!("{}\n", written.to_json()),
+        LogFormat::Json => format!("{}\n", visible::escaped(&written.to_json().to_string())),
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use crate::error::{Error, Result};
-use crate::text;
+use crate::text::{self, visible};
 
 /// What was said before the run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Consent {
             Consent::Given => Ok(()),
             Consent::Asked(how) => {
                 // Whoever cannot read the question will not type the answer.
-                let _ = write!(std::io::stderr().lock(), "{question}\nType {wanted} to go on: ");
+                let _ = write!(std::io::stderr().lock(), "{}\nType {wanted} to go on: ", visible::clean(question));
                 answered(wanted, how, std::io::stdin().lock())
             }
         }

@@ -8,6 +8,7 @@ use lightbeam::cli::{self, environment};
 use lightbeam::commands;
 use lightbeam::config::codes::{Compat, ExitCodes};
 use lightbeam::exit::Exit;
+use lightbeam::text::visible;
 
 fn main() -> ExitCode {
     let variables = environment::variables(std::env::vars_os());
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         // A panic has said what it is by then.
         Ok(invocation) => panic::catch_unwind(|| commands::run(invocation)).unwrap_or_else(|_| code(Exit::Bug)),
         Err(error) => {
-            eprintln!("lightbeam: {error}");
+            eprintln!("lightbeam: {}", visible::clean_line(&error.to_string()));
             code(error.exit())
         }
     })

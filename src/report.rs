@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::outcome::{Counts, Failure, Failures, Reason, Tally};
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
-use crate::text;
+use crate::text::{self, visible};
 pub use reasons::{Trouble, reasons, trouble};
 
 /// The summary stays within a terminal of so many columns.
@@ -143,7 +143,7 @@ impl Summary {
             ));
         }
         if let Some(folder) = self.rejects_dir.as_ref().filter(|_| total.refused + total.skipped_refused > 0) {
-            lines.push(format!("Refused payloads and their reasons are in {}", folder.display()));
+            lines.push(format!("Refused payloads and their reasons are in {}", visible::path(folder)));
         }
         if total.unsent > 0 {
             lines.push(format!(

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use crate::cli::LogFormat;
 use crate::config::Level;
 use crate::observer::{Observer, Progress};
-use crate::text;
+use crate::text::{self, visible};
 
 /// Between two lines of progress where there is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
@@ -81,7 +81,7 @@ impl Observer for Terminal {
                     "{}/{} {}",
                     progress.tier,
                     progress.tiers,
-                    text::shortened(&progress.resource, 28)
+                    text::shortened(&visible::clean_line(&progress.resource), 28)
                 ));
             }
             Some(Display::Lines { last, settled }) if last.elapsed() >= EVERY => {
@@ -154,10 +154,13 @@ fn progress_line(progress: &Progress, rate: f64) -> String {
 
 fn line(format: LogFormat, now: &jiff::Zoned, level: Level, text: &str) -> String {
     match format {
-        LogFormat::Text => format!("{} lightbeam {:<7} {text}", now.strftime("%F %T"), level.name()),
+        LogFormat::Text => {
+            format!("{} lightbeam {:<7} {}", now.strftime("%F %T"), level.name(), visible::clean_line(text))
+        }
         LogFormat::Json => {
-            serde_json::json!({ "time": now.timestamp().to_string(), "level": level.name(), "message": text })
-                .to_string()
+            let line =
+                serde_json::json!({ "time": now.timestamp().to_string(), "level": level.name(), "message": text });
+            visible::escaped(&line.to_string()).into_owned()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod invisible;
 pub mod url;
+pub mod visible;
 
 /// With a comma between thousands, as the Ed-Fi community writes them: `1,234,567`.
 pub fn count(n: u64) -> String {

@@ -13,7 +13,7 @@ use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::results::python;
 use crate::terminal::Terminal;
-use crate::text;
+use crate::text::{self, visible};
 
 /// What people read stays within a terminal of so many columns.
 const COLUMNS: usize = 80;
@@ -60,7 +60,7 @@ fn conclude(text: &dyn Fn() -> String, ended: &Ended, run: &Run, config: &Config
         results
     });
     match run.output {
-        Output { log_format: LogFormat::Json, .. } => say(&format!("{}\n", *results)),
+        Output { log_format: LogFormat::Json, .. } => say(&format!("{}\n", visible::escaped(&results.to_string()))),
         Output { quiet: true, .. } => Exit::Ok,
         _ => say(&text()),
     };
@@ -83,6 +83,6 @@ fn bytes(results: &Value) -> Vec<u8> {
 
 /// Prints to standard output; whoever closed it does not want to read on.
 pub fn say(text: &str) -> Exit {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(visible::clean(text).as_bytes());
     Exit::Ok
 }

@@ -93,10 +93,9 @@ fn printed_by(command: &str, limit: Duration, sleep: &dyn Fn(Duration) -> Result
     thread::Builder::new()
         .spawn(reader)
         .or_stop(Exit::Usage, || format!("{KEY}: cannot read what the command prints"))?;
-    let status = ended(&mut child, limit, sleep).map_err(|error| {
+    let status = ended(&mut child, limit, sleep).inspect_err(|_| {
         let _ = child.kill();
         let _ = child.wait();
-        error
     })?;
     // Without an end, what it printed until its own end is all that it meant.
     let read = all.1.recv_timeout(REST).unwrap_or(Ok(()));

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::outcome::Reason;
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
-use crate::text;
+use crate::text::{self, visible};
 
 /// The summary stays within a terminal of so many columns.
 const COLUMNS: usize = 80;
@@ -88,7 +88,7 @@ impl Harvest {
             Ending::Skipped(why) => Some(format!("skipped, {why}")),
             Ending::Differs(path) => Some(format!(
                 "not written, because {} is there, and somebody else wrote or edited it; --force replaces it, --output DIR writes elsewhere",
-                path.display()
+                visible::path(path)
             )),
             Ending::Failed(Reason { status: Some(status), message, .. }) => Some(format!("{status}, {message}")),
             Ending::Failed(Reason { status: None, message, .. }) => Some(message.clone()),
@@ -203,7 +203,7 @@ impl Yield {
         }
         let seconds = seconds(&self.started, &self.completed);
         let (records, files) = (text::counted(records, "record"), text::counted(files, "file"));
-        text + &format!("{records} in {files} in {}, in {seconds:.1} s\n", self.folder.display())
+        text + &format!("{records} in {files} in {}, in {seconds:.1} s\n", visible::path(&self.folder))
     }
 
     /// The same for machines.

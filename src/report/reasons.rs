@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::COLUMNS;
 use crate::outcome::{Failure, Places, Reason};
 use crate::resource::Resource;
-use crate::text;
+use crate::text::{self, visible};
 
 /// So many reasons are printed; the results file has all.
 const TOP_REASONS: usize = 10;
@@ -46,7 +46,7 @@ pub fn reasons(title: &str, mut all: Vec<Trouble>) -> String {
     let mut text = format!("\n{title}, most frequent first:\n");
     for Trouble { resource, reason, count, first, correlation_id } in all.iter().take(TOP_REASONS) {
         let status = reason.status.map_or(String::new(), |status| format!(" {status}"));
-        let first = first.as_ref().map(|(file, line)| format!(", first at {}:{line}", file.display()));
+        let first = first.as_ref().map(|(file, line)| format!(", first at {}:{line}", visible::path(file)));
         let (count, first) = (text::count(*count), first.unwrap_or_default());
         text.push_str(&format!("{count:>7}  {}{status}{first}\n", resource.label()));
         text.push_str(&text::wrapped(&text::shortened(&reason.message, LONGEST_MESSAGE), 9, COLUMNS));

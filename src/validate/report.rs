@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
-use crate::text;
+use crate::text::{self, visible};
 
 /// The report stays within a terminal of so many columns.
 const COLUMNS: usize = 80;
@@ -154,11 +154,12 @@ fn told(resource: &Resource, tally: &Tally) -> String {
         let column = beside.column().map_or(String::new(), |column| format!(":{column}"));
         let path = if &*finding.path == "$" { String::new() } else { format!(" {}", finding.path) };
         let times = if count > 1 { format!(" ({} times)", text::count(count)) } else { String::new() };
-        text.push_str(&format!("  {}:{line}{column}{path}{times}\n", file.display()));
+        text.push_str(&format!("  {}:{line}{column}{path}{times}\n", visible::path(file)));
         let warning = if finding.severity == Severity::Warning { "warning: " } else { "" };
         let message = text::shortened(&finding.message, LONGEST_MESSAGE);
         let earlier = beside.earlier();
-        let earlier = earlier.map_or(String::new(), |place| format!(", at {}:{}", place.file.display(), place.line));
+        let earlier =
+            earlier.map_or(String::new(), |place| format!(", at {}:{}", visible::path(&place.file), place.line));
         text.push_str(&text::wrapped(&format!("{warning}{message}{earlier}"), 6, COLUMNS));
     }
     let more = more.into_iter().filter(|(_, met)| *met > 0).map(|(severity, met)| match severity {

@@ -69,3 +69,4 @@ mod trust;
 mod unknown_key;
 mod validate;
 mod validate_send;
+mod visible;
