@@ -119,6 +119,34 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
         .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))
 }
 
+/// Writes to a path that the user named. A device or a pipe, such as `/dev/stdout`, is written to and stays what it is. Of a
+/// link, the file that it leads to is replaced, if it belongs to the user; a link of somebody else's may lead anywhere.
+pub fn write_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let is_special = |kind: fs::Metadata| !kind.is_file() && !kind.is_dir();
+    if path.starts_with("/dev") || fs::metadata(path).is_ok_and(is_special) {
+        return OpenOptions::new().append(true).open(path)?.write_all(bytes);
+    }
+    let is_link = fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink());
+    let target = if is_link { fs::canonicalize(path)? } else { path.into() };
+    if is_link && !is_own(&target)? {
+        let text = format!("it is a link to {}, which belongs to somebody else", target.display());
+        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+    }
+    replace_on(&System, &target, Readers::AsUsual, |file| file.write(bytes))
+}
+
+/// Whether a file belongs to whoever runs the program, as far as the system tells.
+fn is_own(path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let own = fs::metadata(path)?.uid();
+        Ok(fs::metadata("/proc/self").map_or(true, |process| process.uid() == own))
+    }
+    #[cfg(not(unix))]
+    fs::metadata(path).map(|_| true)
+}
+
 /// Puts what `write` writes in place of what the file held: [`put_on`] in a folder that is made if it is not there, then sync of the folder.
 /// Whatever happens, the file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace
 /// the same file at once.

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::descriptors::Row;
 use super::transport::http::Uri;
 use crate::digest::{CHECKSUM, checksum};
-use crate::disk::{self, Readers};
+use crate::disk;
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::model::{Dependency, Source, Values, compact};
@@ -94,7 +94,7 @@ impl Saved {
     /// Puts it in place of what the file held, and returns the file's length in bytes.
     pub fn write(&self, path: &Path) -> Result<usize> {
         let bytes = self.encode()?;
-        disk::replace(path, &bytes, Readers::AsUsual)?;
+        disk::write_named(path, &bytes).or_stop(Exit::Unwritten, || format!("cannot write {}", path.display()))?;
         Ok(bytes.len())
     }
 

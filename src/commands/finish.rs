@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::{LogFormat, Output, Run};
 use crate::config::Config;
 use crate::config::codes::Compat;
-use crate::disk::{self, Readers};
+use crate::disk;
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::results::python;
@@ -70,7 +70,7 @@ fn conclude(text: &dyn Fn() -> String, ended: &Ended, run: &Run, config: &Config
             (File::Results, Compat::Python) => bytes(&python::of(results.clone())),
             (File::Results | File::OwnResults, _) => bytes(&results),
         };
-        disk::replace(path, &bytes, Readers::AsUsual)
+        disk::write_named(path, &bytes)
             .or_stop(Exit::Unwritten, || format!("cannot write the results to {}", path.display()))?;
     }
     Ok(ended.exit)

@@ -141,3 +141,27 @@ fn payloads_that_wait_for_others_are_accounted_for_when_the_run_stops() {
     assert!(!run.out.contains("do not add up"), "{}", run.out);
     assert!(total(&results, "processed") > 1_900);
 }
+
+#[cfg(unix)]
+#[test]
+fn results_that_go_to_a_device_a_pipe_or_through_a_link_leave_these_what_they_are() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(2));
+    let path = |name: &str| stage.folder.0.join(name);
+    symlink("/dev/null", path("null")).unwrap();
+    stage.run(&["send", "--results-file", "null"]).expect(0);
+    assert!(fs::metadata(path("null")).unwrap().file_type().is_char_device());
+    assert!(fs::symlink_metadata(path("null")).unwrap().is_symlink());
+
+    // Standard output is a pipe here.
+    let run = stage.run(&["send", "--quiet", "--results-file", "/dev/stdout"]).expect(99);
+    let results: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(total(&results, "skipped"), 2);
+
+    stage.folder.write("real.json", "before");
+    symlink("real.json", path("link.json")).unwrap();
+    stage.run(&["send", "--results-file", "link.json"]).expect(99);
+    assert!(fs::symlink_metadata(path("link.json")).unwrap().is_symlink());
+    assert!(fs::read_to_string(path("real.json")).unwrap().contains("records_skipped"));
+}
