@@ -275,11 +275,15 @@ impl Load<'_> {
             (course.alike, course.accepted) = (1, door.accepted());
             course.failure = Some(refusal.clone());
         }
+        let most = self.api.retries() + 1;
+        // A gateway that limits the rate answers so as well (nginx's `limit_req` does by default), and lets others through meanwhile.
+        if refusal.status == 503 {
+            return (course.alike >= most).then(|| refusal.clone());
+        }
         // What the host may be to blame for is tried once more.
         let tries = TRIES + u32::from(fault == Fault::Host);
         let others = door.accepted() > if course.alike > 1 { course.accepted } else { 0 };
-        let most = tries.min(self.api.retries() + 1);
-        (last || (others && course.alike + 1 >= most)).then(|| refusal.clone())
+        (last || (others && course.alike + 1 >= tries.min(most))).then(|| refusal.clone())
     }
 
     /// The API failed at a payload of a resource: does it fail at all of them, or as a whole?

@@ -141,6 +141,24 @@ fn payloads_that_always_fail_do_not_end_a_run_in_which_others_succeed() {
     assert!((88 + 12..=88 + 12 * 3).contains(&arrived), "{arrived} POSTs");
 }
 
+/// nginx's `limit_req` answers 503 by default: whom it meets is chance, and it may meet the same payload again and again.
+#[test]
+fn payloads_that_a_gateway_turns_away_with_503_time_and_again_while_others_pass_arrive() {
+    // Numbers 1 to 8 are turned away as often as their number says.
+    let left: Vec<_> = (0..=8).map(AtomicU32::new).collect();
+    let (stub, folder) = api(move |asked| {
+        let body = String::from_utf8_lossy(&asked.body);
+        let met = left.iter().enumerate().find(|(n, _)| body.contains(&format!("Number {n}\"")));
+        let away =
+            |left: &AtomicU32| left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        if asked.line.ends_with("students") && met.is_some_and(|(_, left)| away(left)) { 503 } else { 201 }
+    });
+    folder.data("students.jsonl", &students(400));
+    folder.run(&["send", "--set", "connection.backoff_factor", "1"]).expect(0);
+    let arrived = stub.asked().iter().filter(|asked| asked.line == "POST /data/v3/ed-fi/students").count();
+    assert_eq!(arrived, 400 + 36);
+}
+
 #[test]
 fn a_login_that_is_waited_for_is_told() {
     let refusals = AtomicU32::new(2);
