@@ -1,11 +1,12 @@
 //! Writing to disk so that nothing is ever half there: the one place that replaces files and makes folders.
 //!
-//! What state does to a disk goes through [`Disk`], a wall of six operations. [`System`] is the real one; the tests of state bring one
+//! What state does to a disk goes through [`Disk`], a wall of seven operations. [`System`] is the real one; the tests of state bring one
 //! that fails or loses power at a chosen operation. What is promised rests on these rules of POSIX and of the file systems in use:
 //! written bytes are safe once their file was synced, a new name once its folder was synced, and a rename puts one whole file in
 //! the place of another.
 
-use std::ffi::OsString;
+pub mod create;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
@@ -26,6 +27,8 @@ pub enum Readers {
 pub trait Disk: Send + Sync {
     /// How many bytes a file has, and they.
     fn read(&self, path: &Path) -> io::Result<(u64, Box<dyn Read>)>;
+    /// Makes a draft that is not there yet.
+    fn draft(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>>;
     /// Opens a file to be written at its end; makes an empty one if there is none.
     fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>>;
     /// Gives a file another name, in place of the file that had it.
@@ -55,16 +58,17 @@ pub struct System;
 
 impl Disk for System {
     fn read(&self, path: &Path) -> io::Result<(u64, Box<dyn Read>)> {
+        create::refuse_link(path)?;
         let file = File::open(path)?;
         Ok((file.metadata()?.len(), Box::new(file)))
     }
 
+    fn draft(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>> {
+        Ok(Box::new(create::draft(path, readers)?))
+    }
+
     fn open(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>> {
-        let mut options = match readers {
-            Readers::Owner => private(),
-            Readers::AsUsual => OpenOptions::new(),
-        };
-        Ok(Box::new(options.append(true).create(true).open(path)?))
+        Ok(Box::new(create::own(path, readers)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -132,6 +136,7 @@ pub fn write_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let text = format!("it is a link to {}, which belongs to somebody else", target.display());
         return Err(io::Error::new(ErrorKind::PermissionDenied, text));
     }
+    create::sweep(folder_of(&target), target.file_name());
     replace_on(&System, &target, Readers::AsUsual, |file| file.write(bytes))
 }
 
@@ -148,8 +153,8 @@ fn is_own(path: &Path) -> io::Result<bool> {
 }
 
 /// Puts what `write` writes in place of what the file held: [`put_on`] in a folder that is made if it is not there, then sync of the folder.
-/// Whatever happens, the file then holds the old bytes or the new ones, and once this returned, the new ones. Two processes must not replace
-/// the same file at once.
+/// Whatever happens, the file then holds the old bytes or the new ones, and once this returned, the new ones. Of two processes that replace
+/// the same file at once, the later one's bytes stay.
 pub fn replace_on(
     disk: &dyn Disk,
     path: &Path,
@@ -170,13 +175,10 @@ pub fn put_on(
     readers: Readers,
     write: impl FnOnce(&mut dyn Appending) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = folder_of(path).join(name);
-    write_whole(disk, &temporary, readers, write)
-        .and_then(|()| disk.rename(&temporary, path))
-        .inspect_err(|_| drop(disk.remove(&temporary)))
+    let draft = create::draft_of(path);
+    let mut file = disk.draft(&draft, readers)?;
+    let written = write(&mut *file).and_then(|()| file.sync()).and_then(|()| disk.rename(&draft, path));
+    written.inspect_err(|_| drop(disk.remove(&draft)))
 }
 
 /// Makes a folder, and those above it that are not there, so that it is still there after a power cut. The folder above is synced even if
@@ -192,30 +194,29 @@ pub fn make_folders(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.sync_folder(folder_of(path))
 }
 
-/// Options whose new files only their owner may read and write.
-pub fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
+/// Lets nobody but its owner into a folder that is there. An error if it is no folder or belongs to somebody else.
+pub fn make_private(folder: &Path) -> io::Result<()> {
+    if !is_own(folder)? {
+        let text = format!("{} belongs to somebody else; remove it or choose another folder", folder.display());
+        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+    }
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
+}
+
+/// Removes what killed runs left in a folder and in the folders in it.
+pub fn sweep_whole(folder: &Path) {
+    create::sweep(folder, None);
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in folders.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        create::sweep(&entry.path(), None);
+    }
 }
 
 /// The folder that holds a file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn write_whole(
-    disk: &dyn Disk,
-    path: &Path,
-    readers: Readers,
-    write: impl FnOnce(&mut dyn Appending) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut file = disk.open(path, readers)?;
-    // What a program that was killed left behind.
-    file.set_len(0)?;
-    write(&mut *file)?;
-    file.sync()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use origins::Origins;
 
 use crate::api::refusal::{Refusal, RefusalKind};
 use crate::digest::Digest;
-use crate::disk::{self, System};
+use crate::disk::{self, Readers, System, create};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::outcome::Place;
@@ -61,29 +61,33 @@ pub struct Rejects {
 }
 
 struct Draft {
-    payloads: BufWriter<File>,
-    reasons: BufWriter<File>,
+    payloads: Part,
+    reasons: Part,
+}
+
+/// A file that is not in place yet.
+struct Part {
+    path: PathBuf,
+    file: BufWriter<File>,
 }
 
 impl Rejects {
-    /// Into this folder, which is made when there is something to be written. Refusals that are about the caller name it.
+    /// Into this folder, which is made when there is something to be written. What a killed run left there is removed. Refusals that are about the caller name it.
     pub fn into(folder: PathBuf, client_id: &str) -> Rejects {
+        disk::sweep_whole(&folder);
         Rejects { folder, client_id: client_id.into(), drafts: BTreeMap::new() }
     }
 
     /// Adds a letter of the resource with that label.
     pub fn add(&mut self, resource: &str, letter: &Letter) -> Result<()> {
         if !self.drafts.contains_key(resource) {
-            let draft = Draft {
-                payloads: BufWriter::new(self.create(resource, ".jsonl")?),
-                reasons: BufWriter::new(self.create(resource, REASONS)?),
-            };
+            let draft = Draft { payloads: self.create(resource, ".jsonl")?, reasons: self.create(resource, REASONS)? };
             self.drafts.insert(resource.into(), draft);
         }
         let folder = self.folder.display();
         let Some(draft) = self.drafts.get_mut(resource) else { return Ok(()) };
         let reason = letter.reason(&self.client_id).to_string();
-        let write = |to: &mut BufWriter<File>, line: &[u8]| to.write_all(line).and_then(|()| to.write_all(b"\n"));
+        let write = |to: &mut Part, line: &[u8]| to.file.write_all(line).and_then(|()| to.file.write_all(b"\n"));
         write(&mut draft.payloads, &letter.bytes)
             .and_then(|()| write(&mut draft.reasons, reason.as_bytes()))
             .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {folder}"))
@@ -119,13 +123,13 @@ impl Rejects {
                     aside.display()
                 ));
             }
-            for (ending, file) in match draft {
+            for (ending, part) in match draft {
                 Some(draft) => [(".jsonl", Some(draft.payloads)), (REASONS, Some(draft.reasons))],
                 None => [(".jsonl", None), (REASONS, None)],
             } {
                 let path = self.folder.join(format!("{resource}{ending}"));
-                let done = match file {
-                    Some(file) => settled(file).and_then(|()| fs::rename(self.draft(resource, ending), &path)),
+                let done = match part {
+                    Some(part) => part.put(&path),
                     None => fs::remove_file(&path).or_else(|e| match e.kind() {
                         ErrorKind::NotFound => Ok(()),
                         _ => Err(e),
@@ -153,37 +157,37 @@ impl Rejects {
         Ok(())
     }
 
-    fn create(&self, resource: &str, ending: &str) -> Result<File> {
-        let path = self.draft(resource, ending);
-        disk::make_folders(&System, disk::folder_of(&path))
-            .and_then(|()| disk::private().write(true).create(true).truncate(true).open(&path))
+    fn create(&self, resource: &str, ending: &str) -> Result<Part> {
+        let path = create::draft_of(&self.folder.join(format!("{resource}{ending}")));
+        let folder = disk::folder_of(&path);
+        // The user named the folder itself; that of a namespace is lightbeam's own.
+        let own = if folder == self.folder { Ok(()) } else { create::refuse_link(folder) };
+        own.and_then(|()| disk::make_folders(&System, folder))
+            .and_then(|()| create::draft(&path, Readers::Owner))
+            .map(|file| Part { path: path.clone(), file: BufWriter::new(file) })
             .or_stop(Exit::GivenUp, || format!("cannot write the rejects to {}", path.display()))
     }
+}
 
-    fn draft(&self, resource: &str, ending: &str) -> PathBuf {
-        let name = resource.rsplit_once('/').map_or(resource, |(_, name)| name);
-        let folder = namespace_folder(&self.folder, resource).unwrap_or_else(|| self.folder.clone());
-        folder.join(format!(".{name}{ending}.{}.new", std::process::id()))
+impl Part {
+    /// Puts it in place.
+    fn put(mut self, path: &Path) -> std::io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        fs::rename(&self.path, path)
+    }
+}
+
+/// What was not put in place is of no use to anybody.
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 
 /// The folder in which the rejects of a resource stand if it is written with its namespace.
 fn namespace_folder(folder: &Path, resource: &str) -> Option<PathBuf> {
     resource.rsplit_once('/').map(|(namespace, _)| folder.join(namespace))
-}
-
-/// What was not put in place is of no use to anybody.
-impl Drop for Rejects {
-    fn drop(&mut self) {
-        for resource in self.drafts.keys() {
-            let _ = fs::remove_file(self.draft(resource, ".jsonl"));
-            let _ = fs::remove_file(self.draft(resource, REASONS));
-        }
-    }
-}
-
-fn settled(file: BufWriter<File>) -> std::io::Result<()> {
-    file.into_inner().map_err(|e| e.into_error())?.sync_all()
 }
 
 /// Whether a folder is one that rejects were put in, although it may hold none by now: it is the one that is named for

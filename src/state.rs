@@ -24,7 +24,7 @@ use fxhash::FxHashMap;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::disk::{self, Disk, System};
+use crate::disk::{self, Disk, System, create};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
@@ -64,12 +64,16 @@ impl History {
         warn: &mut dyn FnMut(String),
     ) -> Result<History> {
         let folder = target::folder(state_dir, data_url);
-        for folder in [state_dir, &folder] {
-            disk::make_folders(&*disk, folder).or_stop(Exit::Usage, || {
-                format!("cannot make the folder {} (state_dir in the configuration chooses where)", folder.display())
+        for made in [state_dir, &folder] {
+            let own = if made == folder { create::refuse_link(made) } else { Ok(()) };
+            own.and_then(|()| disk::make_folders(&*disk, made)).or_stop(Exit::Usage, || {
+                format!("cannot make the folder {} (state_dir in the configuration chooses where)", made.display())
             })?;
         }
         let lock = Lock::take(&folder, data_url)?;
+        // The folders of namespaces and of rejects lie in it.
+        disk::sweep_whole(&folder);
+        disk::sweep_whole(&folder.join("rejects"));
         let path = folder.join(JOURNAL);
         let (journal, extent) = Journal::open(&*disk, &path)?;
         if extent.torn > 0 {
@@ -192,6 +196,7 @@ impl History {
             let cannot = || format!("cannot write the state file {}", path.display());
             let folder = disk::folder_of(&path);
             if !self.safe.contains(folder) {
+                create::refuse_link(folder).or_stop(exit, cannot)?;
                 disk::make_folders(&*self.disk, folder).or_stop(exit, cannot)?;
                 self.safe.insert(folder.into());
             }

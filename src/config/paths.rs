@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{self, System};
+use crate::disk::{self, Readers, System, create};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -34,8 +34,8 @@ pub fn expand_home(path: &str, env: &dyn Fn(&str) -> Option<String>) -> std::res
 /// Makes a folder, if it is not there, and tries to write to it.
 pub fn try_to_write(folder: &Path) -> io::Result<()> {
     disk::make_folders(&System, folder)?;
-    let trial = folder.join(format!(".trial-{}", std::process::id()));
-    disk::private().create(true).write(true).open(&trial)?;
+    let trial = create::draft_of(&folder.join("trial"));
+    create::draft(&trial, Readers::Owner)?;
     std::fs::remove_file(trial)
 }
 

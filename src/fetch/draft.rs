@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::manifest::Manifest;
-use crate::disk::{self, Disk, System};
+use crate::disk::{self, Disk, Readers, System, create};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 
@@ -42,8 +42,12 @@ impl Drafts {
     pub fn within(target: &Path) -> Result<Drafts> {
         let cannot = || format!("cannot write to {}", target.display());
         let folder = target.join(".fetch");
-        fs::create_dir_all(&folder).or_stop(Exit::GivenUp, cannot)?;
-        let lock = File::create(folder.join(LOCK)).or_stop(Exit::GivenUp, cannot)?;
+        fs::create_dir_all(target)
+            .and_then(|()| create::refuse_link(&folder))
+            .and_then(|()| disk::make_folders(&System, &folder))
+            .and_then(|()| disk::make_private(&folder))
+            .or_stop(Exit::GivenUp, cannot)?;
+        let lock = create::own(&folder.join(LOCK), Readers::Owner).or_stop(Exit::GivenUp, cannot)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -59,7 +63,8 @@ impl Drafts {
     /// The file of a part, to be written from its beginning.
     pub fn part(&self, resource: usize, part: usize) -> Result<BufWriter<File>> {
         let path = self.path(resource, part);
-        let file = File::create(&path).or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))?;
+        let file = create::fresh(&path, Readers::AsUsual)
+            .or_stop(Exit::GivenUp, || format!("cannot write {}", path.display()))?;
         Ok(BufWriter::new(file))
     }
 
@@ -86,7 +91,7 @@ impl Drafts {
     }
 
     fn join(&self, resource: usize, parts: usize, to: &Path) -> io::Result<u64> {
-        let mut joined = File::create(to)?;
+        let mut joined = create::fresh(to, Readers::AsUsual)?;
         let mut length = 0;
         for part in (0..parts).map(|part| self.path(resource, part)).filter(|path| path.exists()) {
             length += io::copy(&mut File::open(&part)?, &mut joined)?;
@@ -102,8 +107,12 @@ impl Drafts {
             true if !force => Placed::Differs,
             false if length == 0 => Placed::Empty,
             _ => {
-                // That of a namespace may not be there yet.
-                disk::make_folders(&System, disk::folder_of(path))?;
+                // That of a namespace may not be there yet. It is made for whoever may read the others.
+                let folder = disk::folder_of(path);
+                if Some(folder) != self.folder.parent() {
+                    create::refuse_link(folder)?;
+                }
+                fs::create_dir_all(folder)?;
                 fs::rename(joined, path)?;
                 System.sync_folder(disk::folder_of(path))?;
                 return Ok(Placed::Written);

@@ -3,10 +3,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::disk;
+use crate::disk::{Readers, create};
 
 /// Where the texts of one file's waiting payloads are kept.
 #[derive(Debug, Default)]
@@ -42,10 +41,8 @@ impl Aside {
 
 /// A file that only its owner may read and that goes with the process, however it ends.
 fn nameless() -> io::Result<File> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let name = format!(".lightbeam-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let file = disk::private().read(true).write(true).create_new(true).open(&path)?;
+    let path = create::draft_of(&std::env::temp_dir().join("lightbeam"));
+    let file = create::fresh(&path, Readers::Owner)?;
     // Where a file that is open cannot be removed, it stays until somebody clears the folder for temporary files.
     let _ = fs::remove_file(path);
     Ok(file)

@@ -4,11 +4,11 @@
 //! file: `{state_dir}/{host-and-path}-{hash}/{namespace}/{resource}.dat`.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
-use crate::disk;
+use crate::disk::{Readers, create};
 use crate::error::{Context, Error, Result};
 use crate::exit::Exit;
 use crate::resource::Resource;
@@ -59,9 +59,7 @@ impl Lock {
     pub fn take(folder: &Path, data_url: &str) -> Result<Lock> {
         let path = folder.join("lock");
         let cannot = || format!("cannot lock the state of {data_url} in {}", path.display());
-        let mut options = disk::private();
-        let mut file =
-            options.create(true).truncate(false).read(true).write(true).open(&path).or_stop(Exit::Usage, cannot)?;
+        let mut file = create::own(&path, Readers::Owner).or_stop(Exit::Usage, cannot)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -79,10 +77,7 @@ impl Lock {
             }
         }
         let note = format!("process {}, since {}\n", std::process::id(), jiff::Zoned::now().strftime("%F %T %Z"));
-        file.rewind()
-            .and_then(|()| file.write_all(note.as_bytes()))
-            .and_then(|()| file.set_len(note.len() as u64))
-            .or_stop(Exit::Usage, cannot)?;
+        file.set_len(0).and_then(|()| file.write_all(note.as_bytes())).or_stop(Exit::Usage, cannot)?;
         Ok(Lock { _file: file })
     }
 }

@@ -22,6 +22,7 @@ mod host;
 mod hostile;
 mod kills;
 mod lines;
+mod links;
 mod local_time;
 mod log;
 mod machine;

@@ -224,6 +224,14 @@ impl Disk for Memory {
         }
     }
 
+    fn draft(&self, path: &Path, readers: Readers) -> io::Result<Box<dyn Appending>> {
+        let is_there = self.world().seen.contains_key(path);
+        match is_there {
+            true => Err(ErrorKind::AlreadyExists.into()),
+            false => self.open(path, readers),
+        }
+    }
+
     fn open(&self, path: &Path, _: Readers) -> io::Result<Box<dyn Appending>> {
         let mut world = self.world();
         world.operate(false)?;
