@@ -22,9 +22,13 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// An error stops it.
+    /// An error stops it. Code 2 promises that nothing was done, which no run can that has begun: payloads are unsent.
     pub fn for_error(error: &Error) -> Stopped {
-        Stopped { exit: error.exit(), why: error.to_string() }
+        let exit = match error.exit() {
+            Exit::Usage => Exit::GivenUp,
+            exit => exit,
+        };
+        Stopped { exit, why: error.to_string() }
     }
 
     /// Why a run ended early: what stopped it first, else that somebody wanted it to.

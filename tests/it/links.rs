@@ -87,7 +87,7 @@ fn drafts(folder: &Path) -> usize {
 fn the_next_run_removes_the_drafts_of_a_run_that_was_killed() {
     let stage = Stage::with(Options { latency: Duration::from_millis(5), ..Options::default() });
     let state = stage.folder.0.join("state");
-    stage.data("students.jsonl", &[vec!["{".into()], students(5_000)].concat());
+    stage.data("students.jsonl", &[vec![r#"{"studentUniqueId":"0"}"#.into()], students(5_000)].concat());
     let mut run = stage.spawn(&["send"]);
     until("payloads are refused", || drafts(&state) == 2);
     run.kill().unwrap();
