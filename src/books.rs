@@ -42,6 +42,7 @@ impl Books {
             let correlation_id = refusal.correlation_id.as_deref().map(Into::into);
             tally.left_out.add(refusal.reason(), place, correlation_id);
         }
+        tally.unread.extend(sifted.unread);
         sifted.flaws.into_iter().for_each(|flaw| self.settled(flaw));
         let payloads: u64 = self.resources.iter().map(|(_, tally)| tally.counts.payloads()).sum();
         self.progress.estimate(payloads, self.bytes_read, self.bytes);

@@ -23,6 +23,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use self::count::Census;
+pub use self::finish::complain;
 use self::finish::{Ended, File, finish, finish_with_table, say};
 use crate::api::cache;
 use crate::cli::{Command, DeleteArgs, FetchArgs, Invocation, LogFormat, Note, Output, Run};
@@ -319,10 +320,8 @@ fn erased(
 
 fn create(run: &Run, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
     let (told, exit) = create::run(config, &run.selection, terminal, &Interrupt::on_signals()?)?;
-    if !run.output.quiet {
-        say(&told);
-    }
-    Ok(exit)
+    let said = if run.output.quiet { Exit::Ok } else { say(&told) };
+    Ok(exit.and(said))
 }
 
 /// What selects among the payloads that were sent before; `None`: all of them are meant.

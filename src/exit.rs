@@ -48,6 +48,20 @@ impl Exit {
         Exit::Terminated,
     ];
 
+    /// How a run ends whose output was written so: what became of the load tells more than what became of the output.
+    pub fn and(self, output: Exit) -> Exit {
+        match self {
+            Exit::Ok | Exit::AllSkipped => {
+                if output == Exit::Ok {
+                    self
+                } else {
+                    output
+                }
+            }
+            _ => self,
+        }
+    }
+
     /// The number that the shell sees, in a run with these settings.
     pub fn code_in(self, compat: Compat, chosen: &ExitCodes) -> u8 {
         let chosen = match self {
@@ -100,7 +114,7 @@ impl Exit {
             Exit::GivenUp => "API unreachable, login refused, or payloads unsent",
             Exit::Locked => "another run is working on this target",
             Exit::Bug => "a bug in lightbeam; please report it",
-            Exit::Unwritten => "the results could not be written at the end",
+            Exit::Unwritten => "output could not be written at the end",
             Exit::AllSkipped => "everything skipped as accepted before",
             Exit::Interrupted => "interrupted (ctrl-c)",
             Exit::Terminated => "terminated (SIGTERM)",

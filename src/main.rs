@@ -8,7 +8,6 @@ use lightbeam::cli::{self, environment};
 use lightbeam::commands;
 use lightbeam::config::codes::{Compat, ExitCodes};
 use lightbeam::exit::Exit;
-use lightbeam::text::visible;
 
 fn main() -> ExitCode {
     let variables = environment::variables(std::env::vars_os());
@@ -19,7 +18,7 @@ fn main() -> ExitCode {
         // A panic has said what it is by then.
         Ok(invocation) => panic::catch_unwind(|| commands::run(invocation)).unwrap_or_else(|_| code(Exit::Bug)),
         Err(error) => {
-            eprintln!("lightbeam: {}", visible::clean_line(&error.to_string()));
+            commands::complain(&error.to_string());
             code(error.exit())
         }
     })

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fxhash::FxHashMap;
+use serde_json::{Value, json};
 
 use crate::api::refusal::RefusalKind;
 use crate::digest::Digest;
 use crate::edfi::key::Keys;
+use crate::text::visible;
 
 /// Where a payload stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +19,29 @@ pub struct Place {
     pub file: Arc<Path>,
     /// Its line there, from 1.
     pub line: u64,
+}
+
+/// Data that could not be read: how many payloads there are is not known, so that no count has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its file, and the line from which on.
+    pub place: Place,
+    /// Why, and what to do.
+    pub message: String,
+}
+
+impl Unread {
+    /// For people, in a sentence.
+    pub fn told(&self) -> String {
+        let Place { file, line } = &self.place;
+        format!("Incomplete: {} from line {line}: {}", visible::path(file), self.message)
+    }
+
+    /// The same for machines.
+    pub fn to_json(&self) -> Value {
+        let Place { file, line } = &self.place;
+        json!({ "file": file.display().to_string(), "from_line": line, "message": self.message })
+    }
 }
 
 /// What became of one payload that was not skipped.
@@ -214,6 +239,8 @@ pub struct Tally {
     pub failures: Failures,
     /// What was left out because it was refused in an earlier run, and why it was.
     pub left_out: Failures,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
 }
 
 impl Tally {

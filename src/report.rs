@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::api::refusal::RefusalKind;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::outcome::{Counts, Failure, Failures, Reason, Tally};
+use crate::outcome::{Counts, Failure, Failures, Reason, Tally, Unread};
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
 use crate::text::{self, visible};
@@ -58,7 +58,7 @@ impl Summary {
         let accepted = total.created + total.updated;
         match &self.stopped {
             Some(stopped) => stopped.exit,
-            None if total.unsent > 0 => Exit::GivenUp,
+            None if total.unsent > 0 || self.unread().next().is_some() => Exit::GivenUp,
             None if total.refused > 0 && accepted + total.skipped + total.skipped_refused == 0 => Exit::AllFailed,
             None if total.refused + total.skipped_refused > 0 => match partial_ok && !self.has_moment() {
                 true => Exit::Ok,
@@ -68,6 +68,11 @@ impl Summary {
             None if accepted == 0 => Exit::AllSkipped,
             None => Exit::Ok,
         }
+    }
+
+    /// What could not be read.
+    fn unread(&self) -> impl Iterator<Item = &Unread> {
+        self.resources.iter().flat_map(|(_, tally)| &tally.unread)
     }
 
     /// Whether something was refused that the API may accept at another moment: then the data is not what is wrong.
@@ -151,6 +156,7 @@ impl Summary {
                 text::counted(total.unsent, "payload")
             ));
         }
+        lines.extend(self.unread().map(|unread| text::wrapped(&unread.told(), 0, COLUMNS).trim_end().into()));
         if let Some(stopped) = &self.stopped {
             lines.push(format!("Stopped early: {}", stopped.why));
         }
@@ -186,6 +192,7 @@ impl Summary {
         let mut own: Map<String, Value> =
             counts_json(&total).into_iter().map(|(key, n)| (format!("total_{key}"), n)).collect();
         own.insert("run_id".into(), self.id.as_str().into());
+        own.insert("incomplete".into(), self.unread().map(Unread::to_json).collect());
         own.insert("rejects_dir".into(), json!(self.rejects_dir.as_ref().map(|dir| dir.display().to_string())));
         let times = (&self.started, &self.completed);
         results(config, command, times, resources, own, (exit, self.stopped.as_ref()))

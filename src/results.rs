@@ -78,3 +78,15 @@ pub fn results(
 pub fn seconds(started: &Zoned, completed: &Zoned) -> f64 {
     (completed.timestamp() - started.timestamp()).total(jiff::Unit::Second).unwrap_or(0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_stops_a_run_never_says_that_nothing_was_done() {
+        let exit = |exit| Stopped::for_error(&Error::new(exit, "cannot read the journal")).exit;
+        assert_eq!(exit(Exit::Usage), Exit::GivenUp);
+        assert_eq!((exit(Exit::Bug), exit(Exit::Terminated)), (Exit::Bug, Exit::Terminated));
+    }
+}

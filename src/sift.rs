@@ -20,7 +20,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::edfi::key::{Keys, StrictKey};
 use crate::model::Natural;
-use crate::outcome::{Counts, Outcome, Place, Reason, Verdict};
+use crate::outcome::{Counts, Outcome, Place, Reason, Unread, Verdict};
 use crate::payload::{Parked, Payload};
 use crate::rejects::{Letter, Why};
 use crate::source::{Block, Piece};
@@ -140,6 +140,8 @@ pub struct Sifted {
     pub bytes: u64,
     /// How many lines, and what became of them; failures are in `flaws` alone.
     pub counts: Counts,
+    /// What could not be read.
+    pub unread: Option<Unread>,
     /// Lines that cannot be sent.
     pub flaws: Vec<Outcome>,
     /// Payloads that are left out because they were refused before, and why they were.
@@ -180,6 +182,9 @@ fn doubt(payload: &Payload, known: &Known, now: u32) -> Option<(Digest, Entry)> 
 fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
+        Piece::Unread { resource, unread } => {
+            return (Sifted { resource, unread: Some(unread), ..Sifted::default() }, Vec::new());
+        }
         Piece::Flaw { resource, file, line, message } => {
             let counts = Counts { read: 1, ..Counts::default() };
             let flaws = vec![flaw(resource, &file, line, message)];

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::outcome::{Place, Unread};
 use aside::Aside;
 use packed::Reader;
 pub use spot::{Origin, Spot};
@@ -88,6 +89,13 @@ pub enum Piece {
         /// What is wrong and what to do.
         message: String,
     },
+    /// From there on the file cannot be read, or is not what it was when it was opened.
+    Unread {
+        /// The resource's index.
+        resource: usize,
+        /// From where, and why.
+        unread: Unread,
+    },
 }
 
 impl Piece {
@@ -95,7 +103,7 @@ impl Piece {
     pub fn resource(&self) -> usize {
         match self {
             Piece::Lines(block) => block.resource,
-            Piece::Flaw { resource, .. } => *resource,
+            Piece::Flaw { resource, .. } | Piece::Unread { resource, .. } => *resource,
         }
     }
 }
@@ -146,7 +154,7 @@ impl Iterator for Blocks {
                     }
                     Err(e) => {
                         open.ended = true;
-                        return Some(open.flaw(format!("cannot read on; the file from here was not sent: {e}")));
+                        return Some(open.unread(format!("cannot read on; the file from here was not sent: {e}")));
                     }
                 }
             }
@@ -158,7 +166,10 @@ impl Iterator for Blocks {
                     let (line, offset, taken, ended) = (1, 0, 0, false);
                     self.open = Some(Open { resource, path, reader, stamp, aside, taken, rest, line, offset, ended });
                 }
-                Err(message) => return Some(Piece::Flaw { resource, file: path, line: 1, message }),
+                Err(message) => {
+                    let place = Place { file: path, line: 1 };
+                    return Some(Piece::Unread { resource, unread: Unread { place, message } });
+                }
             }
         }
     }
@@ -239,7 +250,14 @@ impl Open {
     /// What to tell of a file that was written to while it was read.
     fn changed(&self) -> Option<Piece> {
         let change = self.stamp.change(self.reader.file());
-        change.unwrap_or_else(|e| Some(format!("cannot tell whether the file has changed: {e}"))).map(|m| self.flaw(m))
+        change
+            .unwrap_or_else(|e| Some(format!("cannot tell whether the file has changed: {e}")))
+            .map(|m| self.unread(m))
+    }
+
+    fn unread(&self, message: String) -> Piece {
+        let place = Place { file: self.path.clone(), line: self.line };
+        Piece::Unread { resource: self.resource, unread: Unread { place, message } }
     }
 
     fn flaw(&self, message: String) -> Piece {
@@ -281,6 +299,7 @@ mod tests {
         let seen = pieces
             .flat_map(|piece| match piece {
                 Piece::Flaw { line, message, .. } => vec![format!("!{line} {message}")],
+                Piece::Unread { unread, .. } => vec![format!("!{} {}", unread.place.line, unread.message)],
                 Piece::Lines(block) => {
                     let text = |r: std::ops::Range<usize>| String::from_utf8_lossy(&block.bytes[r]).into_owned();
                     block.lines().map(|(n, r)| format!("{n} {}", text(r))).collect()
@@ -359,9 +378,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_is_one_failed_payload() {
+    fn a_file_that_cannot_be_opened_is_unread_from_its_first_line() {
         let mut pieces = Blocks::new(vec![(3, Path::new("no-such-folder/students.jsonl").into())]);
-        assert!(matches!(pieces.next(), Some(Piece::Flaw { resource: 3, line: 1, .. })));
+        let first = pieces.next();
+        assert!(matches!(first, Some(Piece::Unread { resource: 3, unread }) if unread.place.line == 1));
         assert!(pieces.next().is_none());
     }
 }

@@ -131,10 +131,11 @@ impl<'a> Validation<'a> {
 
     /// Adds what was seen in a piece, and what is to be told of it in view of those before.
     fn learn(&self, inspected: Inspected<'a>, desk: &mut Desk<'a>) {
-        let Inspected { job, file, bytes, counts, found, keys, without_values, mentions, block } = inspected;
+        let Inspected { job, file, bytes, counts, unread, found, keys, without_values, mentions, block } = inspected;
         desk.without_values.extend(without_values);
         let tally = &mut desk.tallies[job];
         tally.counts.add(&counts);
+        tally.unread.extend(unread);
         let invalid = tally.counts.invalid;
         tally.file(found, &file);
         let mut given_before = Gathered::default();

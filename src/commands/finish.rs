@@ -1,7 +1,7 @@
 //! How every command ends: what it has to say goes to people, to machines and into the results file, in one place.
 
 use std::cell::LazyCell;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ fn conclude(text: &dyn Fn() -> String, ended: &Ended, run: &Run, config: &Config
         results["warnings"] = terminal.warnings().into();
         results
     });
-    match run.output {
+    let said = match run.output {
         Output { log_format: LogFormat::Json, .. } => say(&format!("{}\n", visible::escaped(&results.to_string()))),
         Output { quiet: true, .. } => Exit::Ok,
         _ => say(&text()),
@@ -73,7 +73,7 @@ fn conclude(text: &dyn Fn() -> String, ended: &Ended, run: &Run, config: &Config
         disk::write_named(path, &bytes)
             .or_stop(Exit::Unwritten, || format!("cannot write the results to {}", path.display()))?;
     }
-    Ok(ended.exit)
+    Ok(ended.exit.and(said))
 }
 
 fn bytes(results: &Value) -> Vec<u8> {
@@ -81,8 +81,20 @@ fn bytes(results: &Value) -> Vec<u8> {
     serde_json::to_vec_pretty(results).unwrap_or_default()
 }
 
-/// Prints to standard output; whoever closed it does not want to read on.
+/// Prints to standard output, and returns whether that went well. Whoever closed a pipe does not want to read on; a disk that
+/// is full is told.
 pub fn say(text: &str) -> Exit {
-    let _ = std::io::stdout().lock().write_all(visible::clean(text).as_bytes());
-    Exit::Ok
+    let mut out = std::io::stdout().lock();
+    match out.write_all(visible::clean(text).as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {e}"));
+            Exit::Unwritten
+        }
+        _ => Exit::Ok,
+    }
+}
+
+/// Says on standard error what there is no log for. That nobody can read it is no reason to fail.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "lightbeam: {}", visible::clean_line(text));
 }

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::model::Natural;
 use crate::observer::Observer;
-use crate::outcome::Counts;
+use crate::outcome::{Counts, Unread};
 use crate::plan::{BEFORE_ALL, Job, Tier};
 use crate::pool;
 use crate::resource::Resource;
@@ -38,6 +38,8 @@ pub struct Row {
     pub files: usize,
     /// What became of its lines already; those in no count would be sent.
     pub counts: Counts,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
 }
 
 impl Row {
@@ -86,15 +88,20 @@ fn rows(
     let knowledge = Knowledge::new(tier.first, known);
     let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
     let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
-    let row =
-        |job: &Job| Row { resource: job.turn.resource.clone(), files: job.files.len(), counts: Counts::default() };
+    let row = |job: &Job| Row {
+        resource: job.turn.resource.clone(),
+        files: job.files.len(),
+        counts: Counts::default(),
+        unread: Vec::new(),
+    };
     let mut rows: Vec<Row> = tier.jobs.iter().map(row).collect();
     let never = |payload: Infallible, _: &dyn Fn(Sifted)| match payload {};
     pool::run(pool, pieces, look, never, |news| {
         for sifted in news {
-            let counts = &mut rows[sifted.resource - tier.first].counts;
-            counts.add(&sifted.counts);
-            counts.refused += sifted.flaws.len() as u64;
+            let row = &mut rows[sifted.resource - tier.first];
+            row.unread.extend(sifted.unread);
+            row.counts.add(&sifted.counts);
+            row.counts.refused += sifted.flaws.len() as u64;
         }
     })
     .map_err(|_| Error::bug("a worker came upon a bug in lightbeam"))?;
@@ -108,7 +115,16 @@ impl Outlook {
     /// How the program is to end: files without payloads are nothing to send.
     pub fn exit(&self) -> Exit {
         let read: u64 = self.tiers.iter().flat_map(|(_, rows)| rows).map(|row| row.counts.payloads()).sum();
-        if read == 0 { Exit::AllSkipped } else { Exit::Ok }
+        match read {
+            _ if self.unread().next().is_some() => Exit::GivenUp,
+            0 => Exit::AllSkipped,
+            _ => Exit::Ok,
+        }
+    }
+
+    /// What could not be read.
+    fn unread(&self) -> impl Iterator<Item = &Unread> {
+        self.tiers.iter().flat_map(|(_, rows)| rows).flat_map(|row| &row.unread)
     }
 
     /// What people read, within 80 columns.
@@ -136,7 +152,8 @@ impl Outlook {
             0 => "",
             _ => "* refused in an earlier run because of the payload itself, and left out; --failed sends them.\n",
         };
-        format!("Nothing is sent. To {}:\n{}{refused}", self.target, text::table(&rows, 80))
+        let unread: String = self.unread().map(|unread| text::wrapped(&unread.told(), 0, 80)).collect();
+        format!("Nothing is sent. To {}:\n{}{refused}{unread}", self.target, text::table(&rows, 80))
     }
 
     /// The same for machines.
@@ -156,6 +173,10 @@ impl Outlook {
             })
         };
         let tier = |(order, rows): &(u32, Vec<Row>)| json!({ "order": order, "resources": rows.iter().map(row).collect::<Vec<_>>() });
-        json!({ "target": self.target, "tiers": self.tiers.iter().map(tier).collect::<Vec<_>>() })
+        json!({
+            "target": self.target,
+            "tiers": self.tiers.iter().map(tier).collect::<Vec<_>>(),
+            "incomplete": self.unread().map(Unread::to_json).collect::<Vec<_>>(),
+        })
     }
 }

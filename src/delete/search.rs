@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::edfi::key::StrictKey;
 use crate::error::Result;
 use crate::model::Natural;
-use crate::outcome::{Outcome, Reason, Verdict};
+use crate::outcome::{Outcome, Reason, Unread, Verdict};
 use crate::payload::Payload;
 use crate::plan::Plan;
 use crate::pool;
@@ -73,6 +73,9 @@ pub fn search(
                         desk.progress.total +=
                             sifted.counts.payloads() - sifted.counts.duplicates - sifted.counts.skipped;
                         desk.accounts[sifted.resource].lines.add(&sifted.counts);
+                        if let Some(Unread { place, message }) = sifted.unread {
+                            desk.enter(sifted.resource, &Fate::Unsent(Reason::own(message)), Some(&place));
+                        }
                         sifted.flaws.into_iter().for_each(|flaw| enter_flaw(flaw, desk));
                     }
                     News::There(doomed) => {

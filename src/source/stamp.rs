@@ -72,7 +72,8 @@ mod tests {
         for piece in std::iter::once(first).chain(pieces) {
             match piece {
                 Piece::Lines(block) => lines += block.lines().count(),
-                Piece::Flaw { message, .. } => told.push(message),
+                Piece::Flaw { message, .. } => panic!("{message}"),
+                Piece::Unread { unread, .. } => told.push(unread.message),
             }
         }
         (lines, told)
@@ -121,8 +122,8 @@ mod tests {
     fn a_pipe_or_a_device_is_told_and_not_opened() {
         let (lines, told) = {
             let mut pieces = Blocks::new(vec![(0, Path::new("/dev/zero").into())]);
-            let Some(Piece::Flaw { message, .. }) = pieces.next() else { panic!("read a device") };
-            (pieces.count(), message)
+            let Some(Piece::Unread { unread, .. }) = pieces.next() else { panic!("read a device") };
+            (pieces.count(), unread.message)
         };
         assert!(lines == 0 && told.contains("not a file"), "{told}");
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fxhash::FxHashMap;
 
 use crate::check::Method;
-use crate::outcome::Place;
+use crate::outcome::{Place, Unread};
 
 /// So many different findings are kept for a resource; further ones are filed together, so that memory stays bounded where every message
 /// differs.
@@ -115,6 +115,8 @@ impl Counts {
 pub struct Tally {
     /// How many.
     pub counts: Counts,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
     /// What, and where.
     pub found: FxHashMap<Arc<Finding>, Places>,
     /// The lines with faults and those with warnings.

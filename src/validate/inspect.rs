@@ -12,6 +12,7 @@ use super::findings::{Beside, Counts, Finding, Gathered, Met, Severity};
 use crate::check::{Checker, Fault, Method, Notes, Refers, Rule, Taken};
 use crate::config::validate::{Unknown, Validate};
 use crate::edfi::key::{Keys, StrictKey};
+use crate::outcome::Unread;
 use crate::resource::Resource;
 use crate::sift;
 use crate::source::{Block, Piece};
@@ -36,6 +37,8 @@ pub struct Inspected<'a> {
     pub bytes: u64,
     /// How many lines, nothing more.
     pub counts: Counts,
+    /// What could not be read.
+    pub unread: Option<Unread>,
     /// What was found, each finding once, in the order of the first lines.
     pub found: Vec<(Finding, Vec<Met>)>,
     /// The natural keys, in the order of the lines.
@@ -87,6 +90,11 @@ impl<'a> Inspector<'a> {
     pub fn inspect(&self, piece: Piece) -> Inspected<'a> {
         match piece {
             Piece::Lines(block) => self.lines(block),
+            Piece::Unread { resource, unread } => {
+                let mut inspected = Inspected::new(resource, unread.place.file.clone());
+                inspected.unread = Some(unread);
+                inspected
+            }
             Piece::Flaw { resource, file, line, message } => {
                 let mut inspected = Inspected::new(resource, file);
                 inspected.counts.read = 1;
@@ -138,6 +146,7 @@ impl Inspected<'_> {
             file,
             bytes: 0,
             counts,
+            unread: None,
             found: Vec::new(),
             keys: Vec::new(),
             without_values: Vec::new(),

@@ -7,6 +7,7 @@ use super::Validated;
 use super::findings::{Counts, Finding, Met, Severity, Tally};
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::outcome::Unread;
 use crate::resource::Resource;
 use crate::results::{Stopped, results, seconds};
 use crate::text::{self, visible};
@@ -54,11 +55,17 @@ impl Report {
         total
     }
 
+    /// What could not be read.
+    fn unread(&self) -> impl Iterator<Item = &Unread> {
+        self.resources.iter().flat_map(|(_, tally)| &tally.unread)
+    }
+
     /// How the program is to end. `partial_ok`: some invalid payloads are no failure of the run.
     pub fn exit(&self, partial_ok: bool) -> Exit {
         let total = self.total();
         match &self.stopped {
             Some(stopped) => stopped.exit,
+            None if self.unread().next().is_some() => Exit::GivenUp,
             None if total.payloads() == 0 => Exit::AllSkipped,
             None if total.invalid == 0 => Exit::Ok,
             None if total.valid() == 0 => Exit::AllFailed,
@@ -95,6 +102,7 @@ impl Report {
     fn closing_lines(&self) -> Vec<String> {
         let total = self.total();
         let mut lines = self.unchecked.clone();
+        lines.extend(self.unread().map(Unread::told));
         lines.extend(self.stopped.as_ref().map(|stopped| format!("Stopped early: {}", stopped.why)));
         if total.blank > 0 {
             lines.push(format!("{} passed over.", text::counted(total.blank, "blank line")));
@@ -124,6 +132,7 @@ impl Report {
         let totals = counts_json(&self.total()).into_iter().map(|(key, n)| (format!("total_{key}"), n));
         let mut own: Map<String, Value> = totals.collect();
         own.insert("unchecked".into(), json!(self.unchecked));
+        own.insert("incomplete".into(), self.unread().map(Unread::to_json).collect());
         let times = (&self.started, &self.completed);
         results(config, command, times, resources, own, (exit, self.stopped.as_ref()))
     }

@@ -14,6 +14,7 @@ mod count;
 mod create;
 mod delete;
 mod district;
+mod endings;
 mod exits;
 mod faults;
 mod fetch;
