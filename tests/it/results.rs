@@ -137,7 +137,7 @@ fn payloads_that_wait_for_others_are_accounted_for_when_the_run_stops() {
     fs::write(target.join("ed-fi/studentAcademicRecords.dat"), "damaged").unwrap();
     // The tier of these stops the run, while enrolments of a student who does not exist wait for its end.
     let (run, results) = stage.send(&["--force"]);
-    let run = run.expect(2);
+    let run = run.expect(4);
     assert!(!run.out.contains("do not add up"), "{}", run.out);
     assert!(total(&results, "processed") > 1_900);
 }
