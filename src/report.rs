@@ -57,7 +57,7 @@ impl Summary {
         let total = self.total();
         let accepted = total.created + total.updated;
         match &self.stopped {
-            Some(stopped) => stopped.exit,
+            Some(stopped) => stopped.exit_after(accepted + total.refused > 0),
             None if total.unsent > 0 || self.unread().next().is_some() => Exit::GivenUp,
             None if total.refused > 0 && accepted + total.skipped + total.skipped_refused == 0 => Exit::AllFailed,
             None if total.refused + total.skipped_refused > 0 => match partial_ok && !self.has_moment() {

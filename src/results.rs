@@ -22,13 +22,17 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// An error stops it. Code 2 promises that nothing was done, which no run can that has begun: payloads are unsent.
+    /// An error stops it.
     pub fn for_error(error: &Error) -> Stopped {
-        let exit = match error.exit() {
-            Exit::Usage => Exit::GivenUp,
+        Stopped { exit: error.exit(), why: error.to_string() }
+    }
+
+    /// How a run ends that this stopped. Code 2 promises that nothing was done, which does not hold once something has gone out.
+    pub fn exit_after(&self, has_done_something: bool) -> Exit {
+        match self.exit {
+            Exit::Usage if has_done_something => Exit::GivenUp,
             exit => exit,
-        };
-        Stopped { exit, why: error.to_string() }
+        }
     }
 
     /// Why a run ended early: what stopped it first, else that somebody wanted it to.
@@ -84,9 +88,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_stops_a_run_never_says_that_nothing_was_done() {
-        let exit = |exit| Stopped::for_error(&Error::new(exit, "cannot read the journal")).exit;
-        assert_eq!(exit(Exit::Usage), Exit::GivenUp);
-        assert_eq!((exit(Exit::Bug), exit(Exit::Terminated)), (Exit::Bug, Exit::Terminated));
+    fn an_error_that_stops_a_run_in_its_middle_never_says_that_nothing_was_done() {
+        let after = |exit, done| Stopped::for_error(&Error::new(exit, "cannot read the journal")).exit_after(done);
+        assert_eq!((after(Exit::Usage, true), after(Exit::Usage, false)), (Exit::GivenUp, Exit::Usage));
+        assert_eq!((after(Exit::Bug, true), after(Exit::Terminated, true)), (Exit::Bug, Exit::Terminated));
     }
 }

@@ -1,6 +1,7 @@
 //! How numbers, times and tables are written for people, and how characters are called that nobody sees.
 
 pub mod invisible;
+pub mod secrets;
 pub mod url;
 pub mod visible;
 

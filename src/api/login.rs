@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::reply::{self, HIDDEN, Reply, refusal};
+use super::reply::{self, Reply, refusal};
 use super::request::{self, Credentials};
 use super::transport::http::{HeaderValue, Uri};
 use super::transport::{Answer, Kind};
-use super::urls::escaped;
 use super::wire::{Wire, in_words};
 use crate::config::Secret;
 use crate::error::{Error, Result};
+use crate::text::secrets::{self, Secrets};
 
 /// No lifetime is believed beyond a year.
 pub const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
@@ -27,6 +27,7 @@ pub struct Login {
     url: Uri,
     credentials: Credentials,
     secret: Secret,
+    secrets: Secrets,
     /// Why this key or secret may not get through, if it may not.
     note: Option<&'static str>,
 }
@@ -52,7 +53,12 @@ impl Login {
             ),
             Credentials::Header(_) => None,
         };
-        Login { url: url.clone(), credentials, secret, note }
+        let header = match &credentials {
+            Credentials::Header(header) => header.to_str().ok().map(request::credential),
+            Credentials::Form(_) => None,
+        };
+        let secrets = Secrets::of([secret.expose()].into_iter().chain(header));
+        Login { url: url.clone(), credentials, secret, secrets, note }
     }
 
     /// Asks once for a token.
@@ -104,17 +110,18 @@ impl Login {
         })
     }
 
-    /// An answer that was no acceptance, on one line, without what it repeats of the login.
+    /// What no answer may show.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// An answer that was no acceptance, on one line, without what it repeats of the login. A secret that is too short to be searched
+    /// for may stand anywhere in it, so that nothing of it is told.
     pub fn said(&self, answer: &Answer) -> String {
-        let secret = self.secret.expose();
-        let encoded = match &self.credentials {
-            Credentials::Header(header) => {
-                header.to_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default().into()
-            }
-            Credentials::Form(_) => escaped(secret),
-        };
-        let secrets = [encoded.as_str(), secret].into_iter().filter(|secret| !secret.is_empty());
-        secrets.fold(in_words(answer), |text, secret| text.replace(secret, HIDDEN))
+        match answer {
+            Ok(reply) if self.secret.expose().len() < secrets::SHORTEST => reply.status.to_string(),
+            _ => self.secrets.hide_in(in_words(answer)),
+        }
     }
 }
 

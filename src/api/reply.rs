@@ -6,12 +6,10 @@ use serde_json::{Map, Value};
 
 use super::origin::is_foreign;
 use super::refusal::Refusal;
-use super::transport::http::{HeaderValue, StatusCode};
+use super::transport::http::StatusCode;
+use crate::text::secrets::Secrets;
 use crate::text::shortened;
 pub use wait::retry_after;
-
-/// What messages show instead of a secret.
-pub const HIDDEN: &str = "[secret]";
 
 /// An answer of the API, of which only what somebody reads is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,23 +38,12 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Removes the credential of a request from its answer: some hosts repeat what they were sent, and errors are logged.
-    pub fn hide(&mut self, credential: &HeaderValue) {
-        let credential = credential.as_bytes();
-        let start = credential.iter().position(|&b| b == b' ').map_or(0, |blank| blank + 1);
-        let secret = &credential[start..];
-        if let Some(location) = self.location.take() {
-            self.location = Some(location.replace(&*String::from_utf8_lossy(secret), HIDDEN));
+    /// Removes secrets from an answer: some hosts repeat what they were sent, and errors are logged.
+    pub fn hide(&mut self, secrets: &Secrets) {
+        for text in [&mut self.location, &mut self.content_type, &mut self.etag, &mut self.retry_after] {
+            *text = text.take().map(|text| secrets.hide_in(text));
         }
-        let mut clean = Vec::new();
-        let mut rest = &self.body[..];
-        while let Some(found) = memchr::memmem::find(rest, secret).filter(|_| !secret.is_empty()) {
-            clean.extend_from_slice(&rest[..found]);
-            clean.extend_from_slice(HIDDEN.as_bytes());
-            rest = &rest[found + secret.len()..];
-        }
-        if !clean.is_empty() {
-            clean.extend_from_slice(rest);
+        if let Some(clean) = secrets.hide(&self.body) {
             self.body = clean;
         }
     }
@@ -414,13 +401,14 @@ mod tests {
 
     #[test]
     fn a_credential_that_a_host_repeats_is_hidden() {
-        let mut reply = answer(401, r#"{"detail":"No t0ken here, t0ken there."}"#);
-        reply.location = Some("https://example.com/?t0ken".into());
-        reply.hide(&HeaderValue::from_static("Bearer t0ken"));
+        let secrets = Secrets::of(["a+t0ken"]);
+        let mut reply = answer(401, r#"{"detail":"No a+t0ken here, a\u002Bt0ken there."}"#);
+        reply.location = Some("https://example.com/?a%2bt0ken".into());
+        reply.hide(&secrets);
         assert_eq!(refusal(&reply).messages, ["No [secret] here, [secret] there."]);
         assert_eq!(reply.location.as_deref(), Some("https://example.com/?[secret]"));
         let mut other = answer(401, "nothing");
-        other.hide(&HeaderValue::from_static("Bearer t0ken"));
+        other.hide(&secrets);
         assert_eq!(other, answer(401, "nothing"));
     }
 }

@@ -137,6 +137,10 @@ impl Session {
             return Ok(bearer.clone());
         }
         if let Some(kept) = current.is_none().then(|| self.kept((wire.clock)())).flatten() {
+            if let ClientSecret::Given(_) = self.client_secret {
+                // A host may repeat the secret of an earlier run.
+                self.login(wire)?;
+            }
             return Ok(self.set(kept));
         }
         let renewed = self.renewed(wire, current.as_ref());
@@ -166,6 +170,8 @@ impl Session {
             return Ok(login);
         }
         let login = Login::new(&self.url, &self.client_id, self.client_secret.reveal(&*wire.sleep)?);
+        // Only the first of equal ones counts.
+        let _ = wire.secrets.set(login.secrets().clone());
         Ok(self.login.get_or_init(|| login))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
@@ -115,6 +115,7 @@ pub fn stage(play: impl Fn(&Request<'_>) -> Answer + Send + Sync + 'static) -> S
     };
     let limits = Limits { ceiling: 8, adaptive: true, rate: None };
     let wire = Wire {
+        secrets: OnceLock::new(),
         transport: Box::new(Played { play, seen: Arc::clone(&seen) }),
         gate: Arc::new(Gate::new(limits, policy.clone())),
         policy,

@@ -29,10 +29,11 @@ use self::inflate::{Plain, Unreadable};
 use self::lookup::{Lookup, LookupFailed};
 use self::tls::Tls;
 use super::reply::Reply;
-use super::request::{Keep, Request};
+use super::request::{self, Keep, Request};
 use crate::config::Connection;
 use crate::error::{Context, Result as OrError};
 use crate::exit::Exit;
+use crate::text::secrets::Secrets;
 
 /// Whatever came back.
 pub type Answer = Result<Reply, Broken>;
@@ -123,6 +124,8 @@ pub struct Http {
     /// Set if there is a proxy; it leads to every host but those on the loopback.
     proxied: Option<Agent>,
     allow_http: bool,
+    /// A proxy may repeat what it was sent.
+    proxy_password: Secrets,
 }
 
 impl Http {
@@ -156,8 +159,10 @@ impl Http {
                     .chain(Encrypting(tls.clone()));
             Agent::with_parts(config, encrypted.chain(Gathering(Idle(idle))), Lookup::<DefaultResolver>::default())
         };
-        let proxied = proxy(connection, warn)?.map(|proxy| agent(Some(proxy)));
-        Ok(Http { direct: agent(None), proxied, allow_http: connection.allow_http })
+        let proxy = proxy(connection, warn)?;
+        let proxy_password = Secrets::of(proxy.as_ref().and_then(|proxy| proxy.password()));
+        let proxied = proxy.map(|proxy| agent(Some(proxy)));
+        Ok(Http { direct: agent(None), proxied, proxy_password, allow_http: connection.allow_http })
     }
 
     /// Sends a request that may go out.
@@ -211,7 +216,10 @@ impl Transport for Http {
         }
         let mut reply = read(self.run(request).map_err(broken)?, request)?;
         if let Some(credential) = request.authorization.as_ref().filter(|_| !reply.accepted()) {
-            reply.hide(credential);
+            reply.hide(&Secrets::of(credential.to_str().ok().map(request::credential)));
+        }
+        if !reply.accepted() {
+            reply.hide(&self.proxy_password);
         }
         Ok(reply)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use super::transport::{Answer, Transport};
 use crate::clock;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::text::secrets::Secrets;
 use crate::text::shortened;
 
 /// Sleeps, or tells how the program is to end because somebody asked it to.
@@ -33,6 +34,8 @@ pub struct Wire {
     pub policy: Policy,
     /// What payloads pass, and where all workers rest.
     pub gate: Arc<Gate>,
+    /// The login, once it was made, which no answer may show.
+    pub secrets: OnceLock<Secrets>,
     /// The only sleep of this room.
     pub sleep: Sleep,
     /// The time that tokens age by.
@@ -59,12 +62,18 @@ impl Wire {
         let (interrupt, watched) = (interrupt.clone(), gate.clone());
         let ends = move || interrupt.asked().or_else(|| watched.is_shut().then_some(Exit::GivenUp));
         let sleep = move |delay| clock::sleep(delay, &ends);
-        Wire { transport, policy, gate, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
+        let secrets = OnceLock::new();
+        Wire { transport, policy, gate, secrets, sleep: Box::new(sleep), clock: Box::new(Instant::now), jitter }
     }
 
     /// Asks once.
     pub fn once(&self, request: &Request<'_>) -> Answer {
-        let answer = self.transport.call(request);
+        let mut answer = self.transport.call(request);
+        if let (Ok(reply), Some(secrets)) = (&mut answer, self.secrets.get())
+            && !reply.accepted()
+        {
+            reply.hide(secrets);
+        }
         self.gate.hear(&answer);
         answer
     }

@@ -83,7 +83,7 @@ impl Erasure {
         };
         let good = accounts().any(|account| went(account) || !account.is_bad());
         match &self.stopped {
-            Some(stopped) => stopped.exit,
+            Some(stopped) => stopped.exit_after(accounts().any(|account| account.done() > 0)),
             None if self.total().unsent > 0 => Exit::GivenUp,
             None if bad && !good => Exit::AllFailed,
             None if bad && !partial_ok => Exit::SomeFailed,

@@ -96,3 +96,112 @@ fn an_error_of_configuration_shows_no_secret() {
         assert!(!ended.err.is_empty());
     }
 }
+
+/// An API that repeats `token` and `secret` in this encoding wherever it refuses something: at login (unless `logs_in`) or for every payload.
+fn echoing(token: String, secret: String, logs_in: bool, encode: fn(&str) -> String) -> Stub {
+    Stub::new(move |asked| {
+        let url = |path: &str| format!("http://internal{path}");
+        let told = || format!("No {} and no {} here", encode(&token), encode(&secret));
+        match asked.line.as_str() {
+            "GET /" => {
+                let urls = serde_json::json!({"dependencies": url("/dependencies"), "oauth": url("/oauth/token"),
+                    "dataManagementApi": url("/data")});
+                (200, None, serde_json::json!({"version": "7.3", "urls": urls}).to_string())
+            }
+            "POST /oauth/token" if !logs_in => (401, None, format!(r#"{{"error":"{}"}}"#, told())),
+            "POST /oauth/token" => {
+                (200, None, serde_json::json!({"access_token": token, "expires_in": 1800}).to_string())
+            }
+            "GET /dependencies" => {
+                let students = serde_json::json!({"resource": "/ed-fi/students", "order": 1, "operations": ["Create"]});
+                (200, None, serde_json::json!([students]).to_string())
+            }
+            line if line.starts_with("POST /data") => (
+                400,
+                None,
+                format!(r#"{{"type":"urn:{}","correlationId":"{}","errors":["{}"]}}"#, told(), told(), told()),
+            ),
+            _ => (404, None, "{}".into()),
+        }
+    })
+}
+
+const ENCODINGS: [fn(&str) -> String; 6] = [
+    |text| serde_json::to_string(text).unwrap().trim_matches('"').replace('+', "\\u002B"),
+    |text| text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
+    |text| text.bytes().map(|b| format!("%{b:02X}")).collect(),
+    |text| text.chars().map(|c| format!("&#{};", u32::from(c))).collect(),
+    |text| lightbeam::text::secrets::base64(text.as_bytes()),
+    |text| lightbeam::text::secrets::base64(format!("id:{text}").as_bytes()).replace('+', "-").replace('/', "_"),
+];
+
+/// What a reader makes of a text: one who wants to can decode it.
+#[track_caller]
+fn is_hidden(text: &str, secrets: [&str; 2], place: &str) {
+    for secret in secrets {
+        for encode in ENCODINGS {
+            let encoded = encode(secret);
+            // The ends of base64 depend on what is beside it.
+            let part = &encoded[4..encoded.len() - 4];
+            assert!(!text.contains(part) && !text.contains(secret), "{secret} as {encoded} in {place}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn whatever_secret_a_host_repeats_in_whatever_encoding_is_in_no_outlet() {
+    let mut chance = crate::chance::Chance::new(23);
+    let letters: Vec<char> = "abcdefXYZ0189+/=%&<>~-_.".chars().collect();
+    for (number, encode) in ENCODINGS.into_iter().enumerate() {
+        let mut random = || (0..24).map(|_| letters[chance.below(letters.len() as u64) as usize]).collect::<String>();
+        let (token, secret) = (random(), random());
+        for logs_in in [true, false] {
+            // Before it was given, a token is nobody's secret.
+            let token = if logs_in { &token } else { &secret };
+            let stub = echoing(token.clone(), secret.clone(), logs_in, encode);
+            let folder = Folder::new();
+            let config = format!(
+                "data_dir: data\nstate_dir: state\nlog_level: DEBUG\nshow_stacktrace: true\nedfi_api:\n  base_url: {}\n  \
+                 client_id: key\n  client_secret: '{secret}'\nconnection: {{num_retries: 0}}\n",
+                stub.url("/")
+            );
+            folder.write("lightbeam.yaml", config);
+            folder.data("students.jsonl", &students(3));
+            for format in ["text", "json"] {
+                let ended = folder.run(&["send", "--log-format", format, "--results-file", "results.json", "--force"]);
+                assert_eq!(ended.code(), if logs_in { 1 } else { 4 }, "{number} {secret}: {}", ended.err);
+                let all = ended.out + &ended.err;
+                assert!(all.contains("[secret]"), "nothing was repeated: {all}");
+                is_hidden(&all, [token, &secret], "the output");
+            }
+            for file in files(&folder.0) {
+                let holds_it = ["lightbeam.yaml", "token"].iter().any(|name| file.ends_with(name));
+                if !holds_it && !file.to_string_lossy().contains("/tokens/") {
+                    let bytes = fs::read(&file).unwrap();
+                    is_hidden(&String::from_utf8_lossy(&bytes), [token, &secret], &file.display().to_string());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_too_short_to_be_searched_for_garbles_no_answer_and_no_answer_to_its_login_is_told() {
+    let stub = echoing("t".into(), "err".into(), false, |text| text.into());
+    let folder = Folder::new();
+    folder.config(&stub.url("/"), "");
+    folder.write(
+        "lightbeam.yaml",
+        format!("data_dir: data\nedfi_api: {{base_url: '{}', client_id: key, client_secret: err}}\n", stub.url("/")),
+    );
+    folder.data("students.jsonl", &students(1));
+    let ended = folder.run(&["send"]).expect(4);
+    ended.tells(&["(401): check edfi_api.client_id"]);
+    assert!(!(ended.out + &ended.err).contains("No t and no"));
+    let stub = echoing("t".into(), "err".into(), true, |text| text.into());
+    folder.write(
+        "lightbeam.yaml",
+        format!("data_dir: data\nedfi_api: {{base_url: '{}', client_id: key, client_secret: err}}\n", stub.url("/")),
+    );
+    folder.run(&["send"]).expect(1).tells(&["No t and no err here"]);
+}
