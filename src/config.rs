@@ -7,6 +7,7 @@ mod faults;
 pub mod keys;
 mod kinds;
 mod lines;
+mod nesting;
 mod params;
 pub mod paths;
 mod profile;

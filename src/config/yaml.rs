@@ -8,8 +8,8 @@ use serde::de::{
 };
 
 use super::lines::Lines;
-use super::twice;
 pub use super::twice::Twice;
+use super::{nesting, twice};
 
 /// A piece of YAML.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +87,10 @@ fn not_yaml(error: serde_yaml::Error) -> NotYaml {
 /// Each text is read twice: what a piece is (nothing, a scalar, a list) the reader tells only together with its own
 /// idea of a scalar's type; how a scalar was written it tells only if asked for a string.
 fn shape(text: &str) -> Result<Shape, NotYaml> {
-    serde_yaml::from_str(text).map_err(not_yaml)
+    match nesting::too_deep(text) {
+        Some(line) => Err(NotYaml { line: Some(line), message: "brackets are nested too deeply".into() }),
+        None => serde_yaml::from_str(text).map_err(not_yaml),
+    }
 }
 
 fn read_shaped(text: &str, shape: &Shape, lines: Option<&Lines>) -> Result<Node, NotYaml> {

@@ -234,3 +234,28 @@ fn an_unknown_key_is_a_warning_that_names_the_nearest() {
     }
     assert_eq!(stage.posts().len(), 1);
 }
+
+#[test]
+fn yaml_that_nests_without_end_is_an_error_at_its_line() {
+    let folder = Folder::new();
+    let aliases = |(name, of): (char, char)| format!("{name}: &{name} [{}]\n", vec![format!("*{of}"); 9].join(","));
+    let laughs: String = "bcdefghi".chars().zip("abcdefgh".chars()).map(aliases).collect();
+    for (text, told) in [
+        (
+            format!("a: 1\nedfi_api: {}\n", "[".repeat(100_000)),
+            "./lightbeam.yaml:2: wrong YAML: brackets are nested too deeply",
+        ),
+        (
+            format!("edfi_api: {}\n", "{a: ".repeat(100_000)),
+            "./lightbeam.yaml:1: wrong YAML: brackets are nested too deeply",
+        ),
+        (
+            (0..3_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect(),
+            "./lightbeam.yaml:129: wrong YAML: recursion limit",
+        ),
+        (format!("a: &a [x,x,x,x,x,x,x,x,x]\n{laughs}"), "./lightbeam.yaml: wrong YAML: repetition limit exceeded"),
+    ] {
+        folder.write("lightbeam.yaml", text);
+        folder.run(&["send"]).expect(2).tells(&[told]);
+    }
+}

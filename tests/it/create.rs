@@ -5,7 +5,8 @@ use std::process::Command;
 
 use lightbeam::sandbox::Options;
 
-use crate::support::{Stage, ended, total};
+use crate::stub::Stub;
+use crate::support::{Folder, Stage, ended, total};
 
 #[test]
 fn a_template_has_a_column_for_each_value_and_one_for_values_that_must_be_equal() {
@@ -116,4 +117,49 @@ fn earthmover_understands_the_templates_of_every_resource() {
     let made = fs::read_dir(stage.folder.0.join("templates")).unwrap().count();
     assert!(made > 300, "{made}");
     ended(checked).expect(0).tells(&[&format!("{made} understood")]);
+}
+
+/// Each schema has ten members of the next one: 10 to the power of 20 members in all.
+#[test]
+fn schemas_that_name_each_other_many_times_over_cost_neither_time_nor_memory() {
+    let depth = 20;
+    let mut schemas = serde_json::Map::new();
+    for level in 0..depth {
+        let next = serde_json::json!({"$ref": format!("#/components/schemas/s{}", level + 1)});
+        let members: serde_json::Map<_, _> =
+            "abcdefghij".chars().map(|name| (name.to_string(), next.clone())).collect();
+        schemas.insert(format!("s{level}"), serde_json::json!({"type": "object", "properties": members}));
+    }
+    let leaf = serde_json::json!({"type": "object", "properties": {"schoolId": {"type": "integer"}}});
+    schemas.insert(format!("s{depth}"), leaf);
+    let body = serde_json::json!({"content": {"application/json": {"schema": {"$ref": "#/components/schemas/s0"}}}});
+    let key = serde_json::json!([{"name": "schoolId", "in": "query", "schema": {"type": "integer"}, "x-Ed-Fi-isIdentity": true}]);
+    let document = serde_json::json!({"openapi": "3.0.1", "info": {"title": "x"}, "components": {"schemas": schemas},
+        "paths": {"/ed-fi/schools": {"post": {"requestBody": body}, "get": {"parameters": key}}}});
+    let stub = Stub::api(vec![
+        (
+            "/",
+            serde_json::json!({"version": "7.3", "urls": {"dependencies": "http://internal/dependencies",
+            "oauth": "http://internal/oauth/token", "dataManagementApi": "http://internal/data",
+            "openApiMetadata": "http://internal/metadata"}}),
+        ),
+        ("/dependencies", serde_json::json!([{"resource": "/ed-fi/schools", "order": 1, "operations": ["Create"]}])),
+        (
+            "/metadata",
+            serde_json::json!([{"name": "Resources", "endpointUri": "http://internal/r", "prefix": ""},
+            {"name": "Descriptors", "endpointUri": "http://internal/r", "prefix": ""}]),
+        ),
+        ("/r", document),
+    ]);
+    let folder = Folder::new();
+    folder.config(&stub.url("/"), "");
+    folder.write("data/schools.jsonl", r#"{"a":{"b":{"schoolId":1}}}"#);
+    folder
+        .run(&["create", "-s", "schools"])
+        .expect(1)
+        .tells(&["no template for ed-fi/schools: its OpenAPI schemas name each other so often"]);
+    folder.run(&["send"]).expect(0);
+    folder.run(&["plan"]).expect(0);
+    folder.run(&["validate"]).expect(0);
+    folder.run(&["metadata", "save", "saved.json"]).expect(0);
 }
