@@ -8,6 +8,7 @@ pub mod demo;
 pub mod fetch;
 mod finish;
 pub mod metadata;
+mod outputs;
 pub mod plan;
 pub mod prepare;
 #[cfg(feature = "sandbox")]
@@ -118,7 +119,9 @@ fn configured(run: &Run, notes: &[Note], command: impl FnOnce(&Run, &Config, &mu
     if let Some(state_dir) = config.state_dir.as_ref().filter(|_| run.wipe) {
         cache::wipe(state_dir).unwrap_or_else(|error| terminal.log(Level::Warning, &error.to_string()));
     }
-    let exit = command(run, &config, &mut terminal)
+    let checked = run.results_file.as_ref().map_or(Ok(()), |path| outputs::check(path, &config));
+    let exit = checked
+        .and_then(|()| command(run, &config, &mut terminal))
         .unwrap_or_else(|error| tell(&error, config.show_stacktrace, &mut terminal));
     config.code(exit)
 }
@@ -245,6 +248,7 @@ fn validate_and_send(run: &Run, config: &Config, terminal: &mut Terminal) -> Res
 }
 
 fn save(run: &Run, file: &Path, config: &Config, terminal: &mut Terminal) -> Result<Exit> {
+    outputs::check(file, config)?;
     let interrupt = Interrupt::on_signals()?;
     let written = metadata::save(config, file, terminal, &interrupt)?;
     Ok(say(&match run.output.log_format {

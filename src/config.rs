@@ -78,7 +78,7 @@ pub struct Loaded {
 pub fn load(request: &Request, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded> {
     let file = match &request.file {
         Some(file) => file.clone(),
-        None => paths::locate(Path::is_file)?,
+        None => paths::locate(Path::is_file).and_then(paths::refuse_of_others)?,
     };
     let text = std::fs::read_to_string(&file)
         .or_stop(Exit::Usage, || format!("cannot read the configuration {}", file.display()))?;

@@ -9,7 +9,7 @@ pub mod create;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
 use crate::exit::Exit;
@@ -126,30 +126,74 @@ pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
 /// Writes to a path that the user named. A device or a pipe, such as `/dev/stdout`, is written to and stays what it is. Of a
 /// link, the file that it leads to is replaced, if it belongs to the user; a link of somebody else's may lead anywhere.
 pub fn write_named(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let is_special = |kind: fs::Metadata| !kind.is_file() && !kind.is_dir();
-    if path.starts_with("/dev") || fs::metadata(path).is_ok_and(is_special) {
+    let Some(file) = file_named(path)? else {
         return OpenOptions::new().append(true).open(path)?.write_all(bytes);
-    }
-    let is_link = fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink());
-    let target = if is_link { fs::canonicalize(path)? } else { path.into() };
-    if is_link && !is_own(&target)? {
-        let text = format!("it is a link to {}, which belongs to somebody else", target.display());
-        return Err(io::Error::new(ErrorKind::PermissionDenied, text));
-    }
-    create::sweep(folder_of(&target), target.file_name());
-    replace_on(&System, &target, Readers::AsUsual, |file| file.write(bytes))
+    };
+    create::sweep(folder_of(&file), file.file_name());
+    replace_on(&System, &file, Readers::AsUsual, |draft| draft.write(bytes))
 }
 
-/// Whether a file belongs to whoever runs the program, as far as the system tells.
-fn is_own(path: &Path) -> io::Result<bool> {
+/// Tries whether [`write_named`] can write there, without changing what is there. A device or a pipe is not opened: nobody may listen yet.
+pub fn try_named(path: &Path) -> io::Result<()> {
+    let Some(file) = file_named(path)? else { return Ok(()) };
+    if file.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    make_folders(&System, folder_of(&file))?;
+    let draft = create::draft_of(&file);
+    create::draft(&draft, Readers::AsUsual)?;
+    fs::remove_file(draft)
+}
+
+/// The file that a path of the user's stands for; `None`: a device or a pipe.
+fn file_named(path: &Path) -> io::Result<Option<PathBuf>> {
+    let is_special = |kind: fs::Metadata| !kind.is_file() && !kind.is_dir();
+    if path.starts_with("/dev") || fs::metadata(path).is_ok_and(is_special) {
+        return Ok(None);
+    }
+    if !fs::symlink_metadata(path).is_ok_and(|kind| kind.is_symlink()) {
+        return Ok(Some(path.into()));
+    }
+    let target = fs::canonicalize(path)?;
+    match is_own(&target)? {
+        true => Ok(Some(target)),
+        false => {
+            let text = format!("it is a link to {}, which belongs to somebody else", target.display());
+            Err(io::Error::new(ErrorKind::PermissionDenied, text))
+        }
+    }
+}
+
+/// Whose a file is, as far as the system tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Of whoever runs the program.
+    Own,
+    /// Of the system's administrator.
+    Root,
+    /// Of another ordinary user.
+    Other,
+}
+
+/// Whose file the path leads to.
+pub fn owner(path: &Path) -> io::Result<Owner> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let own = fs::metadata(path)?.uid();
-        Ok(fs::metadata("/proc/self").map_or(true, |process| process.uid() == own))
+        let uid = fs::metadata(path)?.uid();
+        let own = fs::metadata("/proc/self").map_or(uid, |process| process.uid());
+        Ok(match uid {
+            uid if uid == own => Owner::Own,
+            0 => Owner::Root,
+            _ => Owner::Other,
+        })
     }
     #[cfg(not(unix))]
-    fs::metadata(path).map(|_| true)
+    fs::metadata(path).map(|_| Owner::Own)
+}
+
+fn is_own(path: &Path) -> io::Result<bool> {
+    Ok(owner(path)? == Owner::Own)
 }
 
 /// Puts what `write` writes in place of what the file held: [`put_on`] in a folder that is made if it is not there, then sync of the folder.
@@ -221,8 +265,6 @@ pub fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn folder(name: &str) -> PathBuf {

@@ -217,7 +217,8 @@ fn plain(name: &str) -> &str {
     name.strip_suffix(".gz").unwrap_or(name)
 }
 
-fn is_data(path: &Path) -> bool {
+/// Whether a file has a name of those that hold data.
+pub fn is_data(path: &Path) -> bool {
     let name = lower_name(path);
     plain(&name).rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
 }

@@ -11,15 +11,8 @@ use fxhash::FxHashMap;
 use crate::model::{Definition, Kind, Property, Schema};
 use crate::resource::Resource;
 
-/// No template has more members. Schemas that name each other several times over make one of a small document that no disk holds; of
-/// the core model none has a tenth of that.
-const MOST: u64 = 10_000;
-
-/// The template of a resource's payloads; `None` if its schema makes too long a one.
-pub fn template(definition: &Definition) -> Option<String> {
-    if members(&definition.body, &mut FxHashMap::default()) > MOST {
-        return None;
-    }
+/// The template of a resource's payloads.
+pub fn template(definition: &Definition) -> String {
     let mut columns = FxHashMap::default();
     let mut key = Vec::new();
     for parameter in &definition.parameters {
@@ -38,29 +31,7 @@ pub fn template(definition: &Definition) -> Option<String> {
     text.push_str("  Each {{ }} names a column. Delete what your data does not have.\n#}\n");
     object(&definition.body, &scope, 0, &mut text);
     text.push('\n');
-    Some(text)
-}
-
-/// How many members an object has with those of all objects within; each schema is counted once and remembered.
-fn members<'s>(schema: &'s Schema, known: &mut FxHashMap<&'s str, u64>) -> u64 {
-    if let Some(count) = known.get(&*schema.name) {
-        return *count;
-    }
-    let mut count = 0_u64;
-    for property in &schema.properties {
-        let mut kind = &property.kind;
-        while let Kind::List(items) = kind {
-            kind = items;
-        }
-        let within = match kind {
-            Kind::Object(schema) => members(schema, known),
-            Kind::Reference(reference) => members(&reference.schema, known),
-            _ => 0,
-        };
-        count = count.saturating_add(within).saturating_add(1);
-    }
-    known.insert(&schema.name, count);
-    count
+    text
 }
 
 /// The file that makes payloads of `resources` from a table of each.

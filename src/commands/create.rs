@@ -43,13 +43,7 @@ pub fn run(
         let path = Path::new(TEMPLATES).join(format!("{}.jsont", resource.label()));
         let folder = disk::folder_of(&path);
         fs::create_dir_all(folder).or_stop(Exit::GivenUp, || format!("cannot make the folder {}", folder.display()))?;
-        let Some(template) = skeleton::template(definition) else {
-            let why = "its OpenAPI schemas name each other so often that it would be too long";
-            observer.log(Level::Warning, &format!("no template for {resource}: {why}"));
-            left += 1;
-            continue;
-        };
-        match write_new(&path, &template)? {
+        match write_new(&path, &skeleton::template(definition))? {
             true => made.push(resource),
             false => {
                 observer.log(Level::Warning, &format!("{} is there already and left as it is", path.display()));

@@ -18,6 +18,19 @@ pub fn locate(is_file: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     })
 }
 
+/// An error if a configuration that was only found belongs to another ordinary user: whoever can put one into a shared folder would else
+/// choose what is sent where, and which commands are run. One that is named is the user's own choice.
+pub fn refuse_of_others(file: PathBuf) -> Result<PathBuf> {
+    match disk::owner(&file) {
+        Ok(disk::Owner::Other) => Err(Error::usage(format!(
+            "{} belongs to another user; if you trust it, name it: -c {}",
+            file.display(),
+            file.display()
+        ))),
+        _ => Ok(file),
+    }
+}
+
 /// The path with a leading `~` replaced by the user's home. `Err` says what is missing.
 pub fn expand_home(path: &str, env: &dyn Fn(&str) -> Option<String>) -> std::result::Result<PathBuf, String> {
     match path.strip_prefix('~') {

@@ -68,8 +68,9 @@ impl Node {
 /// Reads a configuration file; an empty one is [`Content::Null`].
 pub fn read(text: &str) -> Result<Document, NotYaml> {
     let marked = mark(text);
-    let lines = Lines::of(&marked);
+    // First, because the reader gives up what is nested too deeply.
     let shape = shape(&marked)?;
+    let lines = Lines::of(&marked);
     let mut twice = Vec::new();
     twice::find(&shape, &mut Vec::new(), &lines, &mut twice);
     Ok(Document { node: read_shaped(&marked, &shape, Some(&lines))?, twice })

@@ -15,6 +15,10 @@ use crate::resource::{Resource, namespace_key};
 /// Objects within objects, the deepest of which a document may have. Genuine ones have five, and a hostile one would exhaust the stack.
 const DEEPEST: usize = 64;
 
+/// Properties that a schema may have, with those of all schemas within it. The largest of genuine documents, that of staffs, has 122. Schemas
+/// that name each other several times over have, in a document of a kilobyte, more than any memory holds, and much is told of each.
+const MOST: usize = 10_000;
+
 impl Model {
     /// Resolves every name of `source`. A schema that is named and not described, contains itself or is nested too deeply takes the
     /// resources that need it with it, and is among the model's faults. An error if documents describe resources, and none is left.
@@ -64,6 +68,8 @@ struct Compiler<'s> {
     /// By the entity that a descriptor's URI names, such as `TermDescriptor`, without its case.
     descriptors: FxHashMap<String, Vec<&'s Resource>>,
     schemas: FxHashMap<&'s str, Progress>,
+    /// How many properties each compiled schema has, with those of the schemas within it.
+    sizes: FxHashMap<&'s str, usize>,
     /// How many schemas are being compiled, each for the one before.
     depth: usize,
     references: FxHashMap<&'s str, Arc<Reference>>,
@@ -91,6 +97,7 @@ impl<'s> Compiler<'s> {
             own_references: source.endpoints.iter().map(|endpoint| own_reference(source, endpoint)).collect(),
             descriptors,
             schemas: FxHashMap::default(),
+            sizes: FxHashMap::default(),
             depth: 0,
             references: FxHashMap::default(),
         }
@@ -147,7 +154,7 @@ impl<'s> Compiler<'s> {
         self.depth += 1;
         let properties = members.iter().map(|member| self.property(name, member)).collect::<Result<_, String>>();
         self.depth -= 1;
-        match properties {
+        match properties.and_then(|properties| self.measure(name, members).map(|()| properties)) {
             Ok(properties) => {
                 let schema = Arc::new(Schema { name: name.into(), properties, is_open: self.open.contains(name) });
                 self.schemas.insert(name, Progress::Done(schema.clone()));
@@ -158,6 +165,27 @@ impl<'s> Compiler<'s> {
                 Err(wrong)
             }
         }
+    }
+
+    /// Counts the properties of a schema of which all schemas within are compiled.
+    fn measure(&mut self, name: &'s str, members: &'s [Member]) -> Result<(), String> {
+        let within = |mut form: &Form| {
+            while let Form::List(items) = form {
+                form = items;
+            }
+            match form {
+                Form::Named(schema) => self.sizes.get(schema.as_str()).copied().unwrap_or(0),
+                _ => 0,
+            }
+        };
+        let size = members.iter().map(|member| 1 + within(&member.form)).sum();
+        if size > MOST {
+            return Err(format!(
+                "the OpenAPI schema {name} has more than {MOST} properties, with those of the schemas within it"
+            ));
+        }
+        self.sizes.insert(name, size);
+        Ok(())
     }
 
     fn property(&mut self, schema: &'s str, member: &'s Member) -> Result<Property, String> {

@@ -234,12 +234,3 @@ fn what_the_python_never_weakens_stays_under_compat_python() {
     stage.run(&["truncate", "-c", "compat.yaml", "-s", "students"]).expect(0);
     assert_eq!(count(&stage), 0);
 }
-
-#[test]
-fn results_that_cannot_be_written_at_the_end_have_a_code_of_their_own() {
-    let stage = stage();
-    stage.folder.write("taken", "a file");
-    let ended = stage.run(&["send", "--results-file", "taken/results.json"]).expect(74);
-    ended.tells(&["cannot write the results to taken/results.json"]);
-    assert_eq!(stage.stored().len(), 3, "the load is done");
-}

@@ -93,3 +93,30 @@ fn whoever_does_not_listen_changes_nothing() {
         assert_eq!(codes, ["0", "0"], "{command}: {err}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_written_at_the_end_stops_the_run_before_it_sends_anything() {
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(3));
+    stage.folder.write("taken", "a file");
+    stage.folder.write("folder/x", "");
+    let config = fs::read(stage.folder.0.join("lightbeam.yaml")).unwrap();
+    for (file, told) in [
+        ("taken/results.json", "cannot write to taken/results.json"),
+        ("folder", "cannot write to folder: is a directory"),
+        ("lightbeam.yaml", "lightbeam.yaml is the configuration; choose another file to write to"),
+        ("data/students.jsonl", "data/students.jsonl is a data file; choose another file to write to"),
+    ] {
+        stage.run(&["send", "--results-file", file]).expect(2).tells(&[told]);
+        stage.run(&["metadata", "save", file]).expect(2).tells(&[told]);
+    }
+    assert_eq!(stage.posts().len(), 0);
+    assert_eq!(fs::read(stage.folder.0.join("lightbeam.yaml")).unwrap(), config);
+    assert_eq!(fs::read_to_string(stage.folder.0.join("data/students.jsonl")).unwrap(), students(3).join("\n"));
+    assert_eq!(stage.run(&["send", "--results-file", "/dev/full"]).code(), 74);
+    assert_eq!(stage.stored().len(), 3);
+    // Results that lie beside the data are no data.
+    for _ in 0..2 {
+        stage.run(&["send", "--force", "--results-file", "data/results.json"]).expect(0);
+    }
+}

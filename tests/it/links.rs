@@ -106,3 +106,20 @@ fn the_next_run_removes_the_draft_of_results_that_a_killed_run_left_and_no_other
     stage.run(&["send", "--results-file", "r.json"]);
     assert!(!own.exists() && other.exists() && stage.folder.0.join("r.json").exists());
 }
+
+/// Only root can give a file away; where tests run as somebody else there is nobody to play the other user.
+#[test]
+fn a_configuration_of_another_user_is_read_only_where_it_is_named() {
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(1));
+    let config = stage.folder.0.join("lightbeam.yaml");
+    if std::os::unix::fs::chown(&config, Some(54_321), None).is_err() {
+        return;
+    }
+    stage
+        .run(&["send"])
+        .expect(2)
+        .tells(&["./lightbeam.yaml belongs to another user; if you trust it, name it: -c ./lightbeam.yaml"]);
+    assert_eq!(stage.posts().len(), 0);
+    stage.run(&["send", "-c", "./lightbeam.yaml"]).expect(0);
+}

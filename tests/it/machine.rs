@@ -72,7 +72,7 @@ fn a_file_that_grows_while_it_is_sent_is_told_and_the_next_run_sends_the_rest() 
     until("the run is at work", || !stage.posts().is_empty());
     let rest = payloads[4_000..].join("\n");
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(format!("\n{rest}").as_bytes()).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(3));
+    assert_eq!(run.wait().unwrap().code(), Some(4));
     stage.send(&[]).0.expect(99);
     assert_eq!(stage.stored().len(), 5_000);
 }
@@ -85,7 +85,7 @@ fn a_file_that_vanishes_before_it_is_read_is_told_and_the_others_arrive() {
     let mut run = stage.spawn(&["send", "--set", "connection.pool_size", "1"]);
     until("the run is at work", || !stage.posts().is_empty());
     fs::remove_file(stage.folder.0.join("data/students/b.jsonl")).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(3));
+    assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(stage.stored().len(), 3_000);
 }
 
@@ -97,7 +97,7 @@ fn a_pipe_in_the_data_folder_is_told_and_not_waited_for() {
     let pipe = stage.folder.0.join("data/students/b.jsonl");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let (run, results) = stage.send(&[]);
-    run.expect(3);
+    run.expect(4);
     assert_eq!(stage.stored().len(), 3);
     assert!(results.to_string().contains("a pipe or a device cannot be read twice"), "{results}");
 }
