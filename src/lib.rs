@@ -100,6 +100,7 @@ pub mod results;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod selector;
+pub mod sequencer;
 pub mod sift;
 pub mod skeleton;
 pub mod source;

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fxhash::FxHashSet;
+use fxhash::{FxHashMap, FxHashSet};
 use rayon::ThreadPool;
 
 use self::sending::Work;
@@ -41,6 +41,7 @@ use crate::pool;
 use crate::rejects::{Letter, Origins, Rejects};
 use crate::resource::Resource;
 use crate::results::Stopped;
+use crate::sequencer::Sequencer;
 use crate::sift::{Knowledge, Known, Sifted, sift};
 use crate::source::Piece;
 use crate::state::History;
@@ -117,6 +118,9 @@ struct Waiting {
     held: VecDeque<Parked>,
     /// The natural keys of payloads without a final answer: what comes after these in the files must not be sent before them.
     stuck: FxHashSet<(usize, LooseKey)>,
+    /// By resource, what was learned of the records of known payloads: of two that were accepted in the same second, the later one in the
+    /// files counts.
+    learned: FxHashMap<usize, Sequencer<Vec<(Digest, Entry)>>>,
 }
 
 /// What becomes known.

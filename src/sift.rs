@@ -136,6 +136,8 @@ impl<'a> Knowledge<'a> {
 pub struct Sifted {
     /// The number of the resource.
     pub resource: usize,
+    /// The number of the piece among those of the resource.
+    pub number: usize,
     /// How many bytes were read.
     pub bytes: u64,
     /// How many lines, and what became of them; failures are in `flaws` alone.
@@ -183,15 +185,15 @@ fn look(number: usize, piece: Piece, known: &Known, rules: &Resend) -> (Sifted, 
     let block = match piece {
         Piece::Lines(block) => Arc::new(block),
         Piece::Unread { resource, unread } => {
-            return (Sifted { resource, unread: Some(unread), ..Sifted::default() }, Vec::new());
+            return (Sifted { resource, number, unread: Some(unread), ..Sifted::default() }, Vec::new());
         }
         Piece::Flaw { resource, file, line, message } => {
             let counts = Counts { read: 1, ..Counts::default() };
             let flaws = vec![flaw(resource, &file, line, message)];
-            return (Sifted { resource, counts, flaws, ..Sifted::default() }, Vec::new());
+            return (Sifted { resource, number, counts, flaws, ..Sifted::default() }, Vec::new());
         }
     };
-    let mut sifted = Sifted { resource: block.resource, bytes: block.taken, ..Sifted::default() };
+    let mut sifted = Sifted { resource: block.resource, number, bytes: block.taken, ..Sifted::default() };
     let mut due = Vec::new();
     let lines: Vec<_> = block.lines().collect();
     let texts: Vec<&[u8]> = lines.iter().map(|(_, range)| &block.bytes[range.clone()]).collect();

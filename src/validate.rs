@@ -13,7 +13,7 @@ pub mod references;
 pub mod remote;
 pub mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::OnceLock;
 
@@ -33,6 +33,7 @@ use crate::plan::{Plan, Tier};
 use crate::pool;
 use crate::resource::Resource;
 use crate::results::Stopped;
+use crate::sequencer::Sequencer;
 use crate::text;
 
 /// What does not change while a load is validated.
@@ -70,9 +71,8 @@ struct Desk<'a> {
     tallies: Vec<Tally>,
     progress: Progress,
     bytes_read: u64,
-    /// What was inspected before its turn, by the number of the piece; and whose turn it is.
-    early: BTreeMap<usize, Inspected<'a>>,
-    turn: usize,
+    /// What was inspected, by the number of the piece.
+    inspected: Sequencer<Inspected<'a>>,
 }
 
 impl<'a> Validation<'a> {
@@ -86,8 +86,7 @@ impl<'a> Validation<'a> {
             tallies: plan.jobs().map(|_| Tally::default()).collect(),
             progress: Progress { tiers: plan.tiers.len(), ..Progress::default() },
             bytes_read: 0,
-            early: BTreeMap::new(),
-            turn: 0,
+            inspected: Sequencer::default(),
         };
         let stop = OnceLock::new();
         self.read(&mut desk, &stop, observer)?;
@@ -111,9 +110,8 @@ impl<'a> Validation<'a> {
         let inspect = |(number, piece)| (Some((number, self.inspector.inspect(piece))), Vec::new());
         let send = |never: Infallible, _: &dyn Fn(_)| match never {};
         let learn = |news: Vec<(usize, Inspected<'a>)>| {
-            desk.early.extend(news);
-            while let Some(inspected) = desk.early.remove(&desk.turn) {
-                desk.turn += 1;
+            news.into_iter().for_each(|(number, inspected)| desk.inspected.add(number, inspected));
+            while let Some(inspected) = desk.inspected.next_in_turn() {
                 // What is behind the last one that counts was inspected for nothing.
                 if stop.get().is_none() {
                     self.learn(inspected, desk);

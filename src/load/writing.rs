@@ -19,7 +19,8 @@ const HELD: usize = 1_000;
 
 impl Load<'_> {
     /// Enters news into journal and books, and what waits into `waiting`.
-    pub(super) fn learn(&self, news: Vec<News>, desk: &mut Desk, waiting: &mut Waiting) {
+    pub(super) fn learn(&self, mut news: Vec<News>, desk: &mut Desk, waiting: &mut Waiting) {
+        news.iter_mut().for_each(|news| waiting.learn_in_turn(news));
         if let Err(error) = self.write_down(&news, desk) {
             self.stop_for(&error);
         }
@@ -106,6 +107,16 @@ impl Load<'_> {
     }
 }
 
+impl Waiting {
+    /// Puts in the place of what was learned from a piece what it is the turn of.
+    fn learn_in_turn(&mut self, news: &mut News) {
+        let News::Sifted(sifted) = news else { return };
+        let pieces = self.learned.entry(sifted.resource).or_default();
+        pieces.add(sifted.number, std::mem::take(&mut sifted.learned));
+        sifted.learned = std::iter::from_fn(|| pieces.next_in_turn()).flatten().collect();
+    }
+}
+
 impl News {
     /// Whether it must be in the journal before anything else is sent.
     pub(super) fn is_urgent(&self) -> bool {
@@ -136,4 +147,33 @@ fn entry(outcome: &Outcome, is_known: bool, now: u32) -> Option<(Digest, Entry)>
     };
     let key = outcome.key.map_or(if is_known { Entry::WITHOUT } else { Entry::NO_KEY }, |keys| keys.strict);
     Some((outcome.digest?, Entry { key, at: now, status, standing }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edfi::key::StrictKey;
+    use crate::sift::Sifted;
+    use crate::state::table::Table;
+
+    #[test]
+    fn what_is_learned_of_payloads_accepted_in_one_second_follows_the_files_and_not_the_workers() {
+        let key = StrictKey([1; 12]);
+        let learned = |number| {
+            let entry = Entry { key, at: 1_000, status: 201, standing: Standing::Learned };
+            let learned = vec![(Digest::of(&[number as u8]), entry)];
+            News::Sifted(Sifted { resource: 7, number, learned, ..Sifted::default() })
+        };
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let (mut waiting, mut table) = (Waiting::default(), Table::default());
+            for number in order {
+                let mut news = learned(number);
+                waiting.learn_in_turn(&mut news);
+                let News::Sifted(sifted) = news else { unreachable!() };
+                table = table.with(sifted.learned);
+            }
+            let standing = [0, 1, 2].map(|number| table.get(&Digest::of(&[number])).unwrap().standing);
+            assert_eq!(standing, [Standing::Superseded, Standing::Superseded, Standing::Accepted], "{order:?}");
+        }
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! Pieces are sifted in any order; what is found due in them waits here until all earlier pieces of the resource have made their claims.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fxhash::{FxHashMap, FxHashSet};
@@ -10,16 +9,15 @@ use fxhash::{FxHashMap, FxHashSet};
 use crate::digest::Digest;
 use crate::edfi::key::LooseKey;
 use crate::payload::Payload;
+use crate::sequencer::Sequencer;
 
 /// What was due so far of one resource in this run.
 #[derive(Default)]
 pub struct Claims {
-    /// How many pieces have made their claims; the next one is of that number.
-    turn: usize,
-    /// How many there are, once that is known.
+    /// How many pieces there are, once that is known.
     pieces: Option<usize>,
-    /// What pieces would claim that were sifted before it was their turn.
-    early: BTreeMap<usize, Vec<Payload>>,
+    /// What pieces would claim.
+    due: Sequencer<Vec<Payload>>,
     seen: Seen,
 }
 
@@ -49,16 +47,15 @@ pub struct Claimed {
 impl Claims {
     /// Makes the claims of the piece of that number, and of those that waited for it. `share` is what part of the resource the piece is.
     pub fn make(&mut self, number: usize, due: Vec<Payload>, share: f64, spare: &Spare) -> Claimed {
-        if self.turn == 0 && !due.is_empty() {
+        if self.due.turn() == 0 && !due.is_empty() {
             if self.seen.room() == 0 {
                 self.seen = std::mem::take(&mut *lock(spare));
             }
             self.seen.reserve(&due, share);
         }
-        self.early.insert(number, due);
+        self.due.add(number, due);
         let mut claimed = Claimed::default();
-        while let Some(due) = self.early.remove(&self.turn) {
-            self.turn += 1;
+        while let Some(due) = self.due.next_in_turn() {
             // In place, and not all together: several pieces are more than an allocator gives back.
             let first = due.into_iter().filter_map(|payload| self.seen.claim(payload, &mut claimed));
             let first = first.collect();
@@ -76,7 +73,7 @@ impl Claims {
 
     /// When the last piece has made its claims nobody asks for them again; their room goes to the tier's next resource.
     fn forget_if_over(&mut self, spare: &Spare) {
-        if self.pieces == Some(self.turn) && self.seen.room() > 0 {
+        if self.pieces == Some(self.due.turn()) && self.seen.room() > 0 {
             *lock(spare) = std::mem::take(&mut self.seen).emptied();
         }
     }
