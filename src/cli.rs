@@ -105,6 +105,8 @@ pub struct Run {
     pub skip_refused: bool,
     /// Forget cached metadata first.
     pub wipe: bool,
+    /// Use folders of state and rejects that others may write to.
+    pub trust_state_dir: bool,
     /// Where the results go, as JSON.
     pub results_file: Option<PathBuf>,
     /// Send nothing if validation finds anything wrong.

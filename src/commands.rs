@@ -103,13 +103,19 @@ fn configured(run: &Run, notes: &[Note], command: impl FnOnce(&Run, &Config, &mu
             return exit.code_in(compat_given(run), &ExitCodes::default());
         }
     };
-    let config = loaded.config;
+    let mut config = loaded.config;
     let mut terminal = self::terminal(&run.output, config.log_level);
     log(notes, &mut terminal);
     if loaded.found_by_default {
         terminal.log(Level::Info, &format!("the configuration is {}", config.file.display()));
     }
     loaded.warnings.iter().for_each(|warning| terminal.log(Level::Warning, warning));
+    if !run.trust_state_dir {
+        match config.keep_to_trusted_folders() {
+            Ok(warnings) => warnings.iter().for_each(|warning| terminal.warn(warning)),
+            Err(error) => return config.code(tell(&error, config.show_stacktrace, &mut terminal)),
+        }
+    }
     let tz = std::env::var("TZ").ok().filter(|tz| !tz.is_empty());
     if let Some(text) = clock::unknown_zone(&TimeZone::system(), tz.as_deref()) {
         // Where nobody set a zone and no time is given, little depends on it.

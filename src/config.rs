@@ -15,6 +15,7 @@ mod quotes;
 mod read;
 mod secret;
 mod settings;
+mod trusted;
 mod twice;
 pub mod validate;
 mod value;

@@ -6,6 +6,7 @@
 //! the place of another.
 
 pub mod create;
+pub mod trust;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -181,7 +182,7 @@ pub fn owner(path: &Path) -> io::Result<Owner> {
     {
         use std::os::unix::fs::MetadataExt;
         let uid = fs::metadata(path)?.uid();
-        let own = fs::metadata("/proc/self").map_or(uid, |process| process.uid());
+        let own = own_uid().unwrap_or(uid);
         Ok(match uid {
             uid if uid == own => Owner::Own,
             0 => Owner::Root,
@@ -190,6 +191,14 @@ pub fn owner(path: &Path) -> io::Result<Owner> {
     }
     #[cfg(not(unix))]
     fs::metadata(path).map(|_| Owner::Own)
+}
+
+/// The number of the user who runs the program, where the system tells it.
+pub fn own_uid() -> Option<u32> {
+    #[cfg(unix)]
+    return fs::metadata("/proc/self").ok().map(|process| std::os::unix::fs::MetadataExt::uid(&process));
+    #[cfg(not(unix))]
+    None
 }
 
 fn is_own(path: &Path) -> io::Result<bool> {

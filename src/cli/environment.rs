@@ -141,7 +141,7 @@ mod tests {
     fn every_option_but_those_that_confirm_has_one() {
         let without: Vec<_> =
             options().filter(|option| option.variable().is_none()).map(|option| option.long[0]).collect();
-        assert_eq!(without, ["help", "version", "yes"]);
+        assert_eq!(without, ["help", "version", "trust-state-dir", "yes"]);
     }
 
     #[test]

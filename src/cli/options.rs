@@ -37,6 +37,7 @@ pub enum Id {
     Failed,
     SkipRefused,
     Wipe,
+    TrustStateDir,
     ResultsFile,
     DataDir,
     Rejects,
@@ -263,10 +264,10 @@ impl Opt {
     }
 
     /// The environment variable that stands for it; `None` where only the command line may say so: what confirms a
-    /// deletion is said for one run, not for all that come after it.
+    /// deletion or trusts a folder is said for one run, not for all that come after it.
     pub fn variable(&self) -> Option<String> {
         match self.id {
-            Id::Help | Id::Version | Id::Yes => None,
+            Id::Help | Id::Version | Id::Yes | Id::TrustStateDir => None,
             _ => Some(format!("{PREFIX}{}", self.long[0].to_uppercase().replace('-', "_"))),
         }
     }
@@ -366,6 +367,8 @@ static OPTIONS: &[Opt] = &[
         "Leave out what was refused because of the payload itself, as `resend_failed: false` does."),
     opt(Id::Wipe, &['w'], &["wipe"], Takes::Nothing, WITH_CONFIG,
         "Forget the API's cached metadata first.").in_python(),
+    opt(Id::TrustStateDir, &[], &["trust-state-dir"], Takes::Nothing, WITH_CONFIG,
+        "Use the folders of state and rejects, although others may write to them."),
 
     opt(Id::DataDir, &[], &["data-dir"], Takes::One("DIR"), WITH_FILES,
         "Read the files in DIR, not those in data_dir."),

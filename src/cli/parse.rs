@@ -249,6 +249,7 @@ fn interpret(given: &[Given], command: &CommandInfo) -> Result<Parsed> {
             Id::Failed => run.failed = true,
             Id::SkipRefused => run.skip_refused = true,
             Id::Wipe => run.wipe = true,
+            Id::TrustStateDir => run.trust_state_dir = true,
             Id::ResultsFile => run.results_file = path(),
             Id::PartialOk => run.partial_ok = true,
             Id::AllowEmpty => run.allow_empty = true,

@@ -68,6 +68,7 @@ mod tls;
 mod tolerance;
 mod truncate;
 mod trust;
+mod trusted_folders;
 mod unknown_key;
 mod validate;
 mod validate_send;
