@@ -15,6 +15,7 @@ pub mod descriptors;
 pub mod documents;
 pub mod gate;
 pub mod login;
+pub mod login_host;
 pub mod metadata;
 pub mod openapi;
 pub mod origin;
@@ -121,6 +122,7 @@ impl Api {
         };
         let urls = urls::resolve(&base, &config.api, discovery.as_ref().map_err(String::as_str))?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
+        login_host::told(config.state_dir.as_deref(), &base, &urls.oauth).into_iter().for_each(&mut *metadata.warn);
         let dependencies = match &saved {
             Some(saved) => saved.dependencies.clone(),
             None => documents::ordered(&mut metadata, &base, &urls)?,

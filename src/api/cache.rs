@@ -117,7 +117,7 @@ pub fn wipe(state_dir: &Path) -> Result<()> {
 }
 
 /// Tells a damaged file from a whole one, and one URL's file from another's; nobody who means harm can write here.
-fn check(bytes: &[u8]) -> u64 {
+pub(super) fn check(bytes: &[u8]) -> u64 {
     let mut hasher = fxhash::FxHasher::default();
     hasher.write(bytes);
     hasher.finish()

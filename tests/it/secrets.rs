@@ -205,3 +205,20 @@ fn a_secret_too_short_to_be_searched_for_garbles_no_answer_and_no_answer_to_its_
     );
     folder.run(&["send"]).expect(1).tells(&["No t and no err here"]);
 }
+
+#[test]
+fn a_login_at_another_host_is_reported_once_and_a_change_of_the_host_is_a_warning() {
+    let stage = Stage::new();
+    stage.data("students.jsonl", &students(1));
+    let at = |host: &str| stage.sandbox.url().replace("127.0.0.1", host) + "/oauth/token";
+    let log = |host: &str| stage.run(&["send", "--force", "--set", "edfi_api.oauth_url", &at(host)]).expect(0).err;
+    let said = "key and secret";
+    assert!(log("localhost").contains("which is another host than 127.0.0.1:"));
+    assert!(!log("localhost").contains(said));
+    let changed = log("127.0.0.1");
+    assert!(changed.contains("WARNING") && changed.contains("in the last run they went to localhost:"), "{changed}");
+    assert!(!log("127.0.0.1").contains(said));
+    stage
+        .run(&["send", "--force", "--wipe", "--set", "edfi_api.oauth_url", &at("localhost")])
+        .tells(&["in the last run"]);
+}
