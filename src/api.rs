@@ -93,7 +93,7 @@ impl Api {
     /// as one (exit 4).
     pub fn connect(config: &Config, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> Result<Api> {
         let connection = &config.connection;
-        let http = Http::new(connection, warn)?;
+        let http = Http::new(connection, interrupt, warn)?;
         if !connection.verify_ssl {
             let risk = "anybody on the way to the API can read and change what is sent, key and secret included";
             warn(format!("certificates are not verified (connection.verify_ssl is false): {risk}"));

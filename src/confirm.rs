@@ -1,8 +1,11 @@
 //! Whether records may be deleted: what somebody has to type or to say beforehand.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::text::{self, visible};
 
 /// What was said before the run began.
@@ -50,14 +53,14 @@ impl Consent {
         if may_answer() { Ok(Consent::Asked(how)) } else { Err(unanswered(how)) }
     }
 
-    /// Returns if `question` is answered with `wanted`, or need not be asked.
-    pub fn obtain(self, question: &str, wanted: &str) -> Result<()> {
+    /// Returns if `question` is answered with `wanted`, or need not be asked. An error if it is not, or if somebody asks the program to stop.
+    pub fn obtain(self, question: &str, wanted: &str, interrupt: &Interrupt) -> Result<()> {
         match self {
             Consent::Given => Ok(()),
             Consent::Asked(how) => {
                 // Whoever cannot read the question will not type the answer.
                 let _ = write!(std::io::stderr().lock(), "{}\nType {wanted} to go on: ", visible::clean(question));
-                answered(wanted, how, std::io::stdin().lock())
+                answered(wanted, how, line(interrupt)?)
             }
         }
     }
@@ -86,14 +89,33 @@ fn unanswered(how: &str) -> Error {
     ))
 }
 
-/// Reads a line, which must be `wanted` but for white space around it and commas in numbers.
-fn answered(wanted: &str, how: &str, mut input: impl BufRead) -> Result<()> {
-    let mut line = String::new();
-    let read = input.read_line(&mut line);
+/// Reads a line, on a thread of its own: a signal does not end the reading, because the system takes it up again.
+fn line(interrupt: &Interrupt) -> Result<io::Result<String>> {
+    const LOOK: Duration = Duration::from_millis(50);
+    let (read, answer) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        // Nobody waits for it any more where the program is about to end.
+        let _ = read.send(io::stdin().read_line(&mut line).map(|_| line));
+    });
+    loop {
+        if let Some(exit) = interrupt.asked() {
+            return Err(Error::new(exit, "stopped at the question: nothing was deleted"));
+        }
+        match answer.recv_timeout(LOOK) {
+            Ok(line) => return Ok(line),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Ok(String::new())),
+        }
+    }
+}
+
+/// Whether the line, empty at the end of the input, is `wanted` but for white space around it and commas in numbers.
+fn answered(wanted: &str, how: &str, line: io::Result<String>) -> Result<()> {
     let plain = |text: &str| text.trim().replace(',', "");
-    match read {
-        Ok(0) => Err(unanswered(how)),
-        Ok(_) if plain(&line) == plain(wanted) => Ok(()),
+    match line {
+        Ok(line) if line.is_empty() => Err(unanswered(how)),
+        Ok(line) if plain(&line) == plain(wanted) => Ok(()),
         _ => Err(Error::usage("not confirmed: nothing was deleted")),
     }
 }
@@ -113,16 +135,16 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_confirms() {
         for line in ["yes\n", " yes \r\n", "yes"] {
-            answered("yes", "how", line.as_bytes()).unwrap();
+            answered("yes", "how", Ok(line.into())).unwrap();
         }
         for line in ["", "y\n", "YES\n", "no\nyes\n", "\n"] {
-            assert_eq!(answered("yes", "how", line.as_bytes()).unwrap_err().exit().code(), 2, "{line:?}");
+            assert_eq!(answered("yes", "how", Ok(line.into())).unwrap_err().exit().code(), 2, "{line:?}");
         }
         for line in ["1234\n", "1,234\n"] {
-            answered(&wanted(1_234, true), "how", line.as_bytes()).unwrap();
-            answered(&wanted(1_234, false), "how", line.as_bytes()).unwrap_err();
+            answered(&wanted(1_234, true), "how", Ok(line.into())).unwrap();
+            answered(&wanted(1_234, false), "how", Ok(line.into())).unwrap_err();
         }
-        answered(&wanted(1_234, false), "how", "1234 of all resources\n".as_bytes()).unwrap();
+        answered(&wanted(1_234, false), "how", Ok("1234 of all resources\n".into())).unwrap();
     }
 
     #[test]

@@ -24,7 +24,7 @@ use self::early::Early;
 use self::encrypt::Encrypting;
 use self::gather::Gathering;
 use self::http::{HeaderName, HeaderValue, Uri, header};
-use self::idle::{Idle, NothingCame};
+use self::idle::{Idle, NothingCame, Stopping};
 use self::inflate::{Plain, Unreadable};
 use self::lookup::{Lookup, LookupFailed};
 use self::tls::Tls;
@@ -33,6 +33,7 @@ use super::request::{self, Keep, Request};
 use crate::config::Connection;
 use crate::error::{Context, Result as OrError};
 use crate::exit::Exit;
+use crate::interrupt::{self, Interrupt};
 use crate::text::secrets::Secrets;
 
 /// Whatever came back.
@@ -130,8 +131,8 @@ pub struct Http {
 
 impl Http {
     /// What the configuration describes. Errors (exit 2) are those of files and URLs that cannot be used; what is odd about
-    /// the environment goes to `warn`.
-    pub fn new(connection: &Connection, warn: &mut dyn FnMut(String)) -> OrError<Http> {
+    /// the environment goes to `warn`. Requests under way end soon after `interrupt`.
+    pub fn new(connection: &Connection, interrupt: &Interrupt, warn: &mut dyn FnMut(String)) -> OrError<Http> {
         let tls = Arc::new(Tls::new(connection)?);
         let limit = Some(connection.timeout);
         let idle = connection.idle_timeout.min(connection.timeout);
@@ -142,7 +143,7 @@ impl Http {
                 .max_redirects_will_error(false)
                 .max_idle_connections(connection.pool_size)
                 .max_idle_connections_per_host(connection.pool_size)
-                .timeout_connect(Some(idle))
+                .timeout_connect(Some(idle.min(interrupt::GRACE)))
                 .timeout_recv_response(limit)
                 .timeout_global(limit)
                 .input_buffer_size(BUFFER)
@@ -157,7 +158,11 @@ impl Http {
                     .chain(TcpConnector::default())
                     .chain(Early)
                     .chain(Encrypting(tls.clone()));
-            Agent::with_parts(config, encrypted.chain(Gathering(Idle(idle))), Lookup::<DefaultResolver>::default())
+            Agent::with_parts(
+                config,
+                encrypted.chain(Gathering(Idle { most: idle, interrupt: interrupt.clone() })),
+                Lookup::<DefaultResolver>::default(),
+            )
         };
         let proxy = proxy(connection, warn)?;
         let proxy_password = Secrets::of(proxy.as_ref().and_then(|proxy| proxy.password()));
@@ -298,7 +303,7 @@ fn broken(error: ureq::Error) -> Broken {
         ureq::Error::HostNotFound => Kind::Lookup,
         ureq::Error::Other(e) if e.downcast_ref().is_some_and(LookupFailed::is_final) => Kind::NoSuchHost,
         ureq::Error::Other(e) if e.is::<LookupFailed>() => Kind::Lookup,
-        ureq::Error::Other(e) if e.is::<NothingCame>() => Kind::Timeout,
+        ureq::Error::Other(e) if e.is::<NothingCame>() || e.is::<Stopping>() => Kind::Timeout,
         ureq::Error::ConnectionFailed | ureq::Error::ConnectProxyFailed(_) => Kind::Connect,
         ureq::Error::Rustls(e) => encryption(e),
         ureq::Error::Tls(_) | ureq::Error::TlsRequired => Kind::Tls,
@@ -384,7 +389,7 @@ mod tests {
     }
 
     fn http(connection: &Connection) -> Http {
-        Http::new(connection, &mut |_| ()).unwrap()
+        Http::new(connection, &Interrupt::default(), &mut |_| ()).unwrap()
     }
 
     /// A host on the loopback that hands each connection to `serve`; its URL, but for the scheme.

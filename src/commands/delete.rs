@@ -71,7 +71,11 @@ pub fn run(
     if let (Some(history), false) = (history, deletion.stopped()) {
         let there: u64 = desk.accounts.iter().map(|account| account.there).sum();
         if there > 0 {
-            consent.obtain(&Erasure::of("delete", args.deed, &started, &deletion, &desk).question(), "yes")?;
+            consent.obtain(
+                &Erasure::of("delete", args.deed, &started, &deletion, &desk).question(),
+                "yes",
+                interrupt,
+            )?;
         }
         let definition = |natural: &Option<Natural>| natural.as_ref().map_or(0, Natural::fingerprint);
         let memory = Memory::of(history, prepared.natural.iter().map(definition).collect());

@@ -81,7 +81,7 @@ pub fn run(
     if let (Some(history), false) = (history, deletion.stopped()) {
         if total > 0 {
             let question = Erasure::of("truncate", args.deed, &started, &deletion, &desk).question();
-            consent.obtain(&question, &wanted(total, run.selection != Selector::default()))?;
+            consent.obtain(&question, &wanted(total, run.selection != Selector::default()), interrupt)?;
         }
         if let Err(error) = truncate(&deletion, &turns, &pages, Memory::of(history, Vec::new()), &mut desk) {
             deletion.stop_for(&error);

@@ -1,5 +1,7 @@
 //! Ctrl-c and SIGTERM: what is under way finishes, what is known is written, what is left is sent by the next run.
 
+use std::io::Read;
+use std::process::Stdio;
 use std::time::Duration;
 
 use lightbeam::sandbox::Options;
@@ -108,4 +110,42 @@ fn a_command_for_the_secret_that_hangs_is_left_at_the_first_signal() {
     let late = stage.run(&["send", "--set", "edfi_api.client_secret_timeout", "0.1"]).expect(2);
     late.tells(&["the command has not ended after 0.1 s"]);
     assert!(stage.posts().is_empty());
+}
+
+/// A request that is never answered has a limit of ten minutes; Kubernetes would have killed the run long before.
+#[test]
+fn a_request_that_gets_no_answer_does_not_keep_a_run_from_ending() {
+    let stage = Stage::with(Options { hang: Some(1), ..Options::default() });
+    stage.data("students.jsonl", &students(1));
+    let limit = ["--set", "connection.timeout", "600"];
+    let run = stage.spawn(&[&["send", "--results-file", "results.json"], &limit[..]].concat());
+    until("the payload is on its way", || !stage.posts().is_empty());
+    signal(&run, "TERM");
+    let run = ended(run.wait_with_output().unwrap()).expect(143);
+    assert_eq!(total(&stage.results(), "unsent"), 1, "{}", run.out);
+    assert_eq!(stage.posts().len(), 1);
+}
+
+#[test]
+fn one_signal_ends_a_run_that_waits_at_a_question_and_nothing_is_deleted() {
+    for command in [&["delete"][..], &["truncate"], &["truncate", "-s", "students"]] {
+        for (name, code) in [("INT", 130), ("TERM", 143)] {
+            let stage = Stage::new();
+            stage.data("students.jsonl", &students(2));
+            stage.send(&[]).0.expect(0);
+            let mut asking = stage.folder.command(command);
+            let mut run = asking.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let answer = run.stdin.take();
+            let (mut stderr, mut said) = (run.stderr.take().unwrap(), Vec::new());
+            while !String::from_utf8_lossy(&said).contains("to go on: ") {
+                let mut byte = [0];
+                assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&said));
+                said.push(byte[0]);
+            }
+            signal(&run, name);
+            assert_eq!(run.wait().unwrap().code(), Some(code), "{command:?}");
+            drop(answer);
+            assert_eq!(stage.stored().len(), 2);
+        }
+    }
 }

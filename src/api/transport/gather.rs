@@ -22,7 +22,7 @@ impl<In: Transport> Connector<In> for Gathering {
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Gathered<In>>, Error> {
         let input = LazyBuffers::new(details.config.input_buffer_size(), 1);
-        Ok(chained.map(|inner| Gathered { inner, input, pending: 0, just_used: false, idle: self.0 }))
+        Ok(chained.map(|inner| Gathered { inner, input, pending: 0, just_used: false, idle: self.0.clone() }))
     }
 }
 
@@ -44,7 +44,9 @@ impl<In: Transport> Gathered<In> {
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
         match std::mem::take(&mut self.pending) {
             0 => Ok(()),
-            amount => self.idle.wait(timeout, |timeout| self.inner.transmit_output(amount, rounded(timeout))),
+            amount => {
+                self.idle.wait_for_output(timeout, |timeout| self.inner.transmit_output(amount, rounded(timeout)))
+            }
         }
     }
 }
@@ -67,7 +69,7 @@ impl<In: Transport> Transport for Gathered<In> {
         self.flush(timeout)?;
         self.just_used = true;
         if self.inner.buffers().input().is_empty() {
-            self.idle.wait(timeout, |timeout| self.inner.await_input(rounded(timeout)))?;
+            self.idle.wait_for_input(timeout, |timeout| self.inner.await_input(rounded(timeout)))?;
         }
         let read = self.inner.buffers().input();
         let room = self.input.input_append_buf();
