@@ -34,6 +34,7 @@ pub mod site;
 #[cfg(test)]
 mod testing;
 pub mod token_file;
+pub mod tokens;
 pub mod transport;
 pub mod urls;
 pub mod wire;

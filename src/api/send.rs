@@ -12,6 +12,7 @@ use super::reply::{Reply, refusal};
 use super::request::Request;
 use super::retry::{Fault, Next, Tries, asked_for};
 use super::session::Session;
+use super::tokens::AfterRefusal;
 use super::transport::Answer;
 use super::transport::http::Uri;
 use super::wire::{Wire, in_words};
@@ -103,7 +104,7 @@ pub enum Step {
 /// Sends a request, to which it adds the token, with all patience of the policy; sleeps meanwhile.
 ///
 /// A token that ended is renewed and the request replayed, which spends no attempt. An error stops the run: the login
-/// is refused, no token can be had, the API refuses a token that it has just given, or fails as a whole.
+/// is refused, no token can be had, the API takes none of three tokens in a row, or fails as a whole.
 pub fn send(wire: &Wire, session: &Session, mut request: Request<'_>) -> Result<Sent> {
     let mut trial = Trial::default();
     loop {
@@ -153,31 +154,40 @@ pub fn attempt(wire: &Wire, session: &Session, request: &mut Request<'_>, trial:
 pub fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> Result<Asked> {
     /// Tokens that live shorter than a request takes end even this patience.
     const TOKENS: usize = 5;
-    /// A token that was given so shortly ago has not ended.
+    /// A token that was given so shortly ago has not ended: it is sent once more, because one of several hosts may not know it yet.
     const NEW: Duration = Duration::from_secs(60);
     let mut bearer = session.bearer(wire)?;
-    let mut first_refusal = None;
-    for _ in 0..TOKENS {
+    let (mut renewals, mut sent_twice) = (0, None);
+    while renewals < TOKENS {
         let began = (wire.clock)();
         request.authorization = Some(bearer.header.clone());
         let answer = wire.once(request);
-        if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
-            return Ok(Asked { took: (wire.clock)().saturating_duration_since(began), answer });
-        }
         let now = (wire.clock)();
+        let took = now.saturating_duration_since(began);
+        if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
+            if answer.as_ref().is_ok_and(|reply| reply.status < 500 && !is_page(reply)) {
+                session.accepted(&bearer);
+            }
+            return Ok(Asked { took, answer });
+        }
         // Gateways say so on a page; a new token each time would lock the key out.
-        let is_new = now.saturating_duration_since(bearer.since) < NEW;
+        let is_new = now.saturating_duration_since(bearer.since) < NEW && now < bearer.until;
         if is_new && answer.as_ref().is_ok_and(is_page) {
-            return Ok(Asked { took: now.saturating_duration_since(began), answer });
+            return Ok(Asked { took, answer });
         }
-        // A worker can be given a token that another one got before its own was refused, and a token can end on its
-        // way: neither says that the API takes none.
-        let fresh = first_refusal.is_some_and(|first| bearer.since >= first);
-        if fresh && now < bearer.until {
-            return Err(unwelcome(request.url, &answer));
+        if is_new && sent_twice != Some(bearer.generation) {
+            sent_twice = Some(bearer.generation);
+            continue;
         }
-        first_refusal.get_or_insert(now);
-        bearer = session.renew(wire, &bearer)?;
+        match session.refused(&bearer, now) {
+            AfterRefusal::Renew => {
+                renewals += 1;
+                bearer = session.renew(wire, &bearer)?;
+            }
+            AfterRefusal::Keep if sent_twice != Some(bearer.generation) => sent_twice = Some(bearer.generation),
+            AfterRefusal::Keep => return Ok(Asked { took, answer }),
+            AfterRefusal::End => return Err(unwelcome(request.url, &answer)),
+        }
     }
     Err(Error::api(format!(
         "the API's tokens end before {} has answered: its clock or their lifetime is wrong",
@@ -187,7 +197,7 @@ pub fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> 
 
 fn unwelcome(url: &Uri, answer: &Answer) -> Error {
     Error::api(format!(
-        "{url} refuses a token that was got a moment ago ({}): does the token URL belong to the same API? \
+        "{url} refuses three tokens in a row that it was to take ({}): does the token URL belong to the same API? \
          Check edfi_api.base_url and edfi_api.oauth_url",
         in_words(answer)
     ))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::login::{Grant, LONGEST_LIFETIME, Login, too_many};
 use super::request;
 use super::token_file::{Kept, TokenFile};
+use super::tokens::{AfterRefusal, Tokens};
 use super::transport::Answer;
 use super::transport::http::{HeaderValue, Uri};
 use super::wire::Wire;
@@ -34,8 +35,8 @@ pub struct Bearer {
     pub until: Instant,
     /// When it is to be renewed, so that no request meets its end.
     renew_at: Instant,
-    /// Which token of the run it is.
-    generation: u64,
+    /// Which token of the run it is, from 1.
+    pub generation: u64,
 }
 
 /// The login of a run, shared by its workers.
@@ -48,6 +49,7 @@ pub struct Session {
     kept: Option<TokenFile>,
     wait: bool,
     warnings: Mutex<Vec<String>>,
+    tokens: Tokens,
     current: RwLock<Option<Bearer>>,
     /// Held by the one who renews. Once that has failed for good it says so to whoever waited, for to ask as patiently
     /// for each worker would keep a run from ending.
@@ -79,6 +81,7 @@ impl Session {
             kept: None,
             wait: false,
             warnings: Mutex::default(),
+            tokens: Tokens::default(),
             current: RwLock::default(),
             renewing: Mutex::default(),
         }
@@ -117,12 +120,25 @@ impl Session {
         self.renewed_unless(wire, |current| current.generation != refused.generation)
     }
 
+    /// Takes note that the API took this token.
+    pub fn accepted(&self, bearer: &Bearer) {
+        self.tokens.accepted(bearer.generation);
+    }
+
+    /// What follows when the API has refused this token.
+    pub fn refused(&self, bearer: &Bearer, now: Instant) -> AfterRefusal {
+        self.tokens.refused(bearer.generation, now < bearer.until, now)
+    }
+
     fn current(&self) -> Option<Bearer> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, bearer: Bearer) -> Bearer {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(bearer.clone());
+        let before = self.current.write().unwrap_or_else(PoisonError::into_inner).replace(bearer.clone());
+        if before.is_none_or(|before| before.generation != bearer.generation) {
+            self.tokens.given(bearer.until);
+        }
         bearer
     }
 
@@ -160,7 +176,7 @@ impl Session {
             since: now.checked_sub(Duration::from_secs(unix.saturating_sub(kept.asked))).unwrap_or(now),
             until: now + Duration::from_secs(kept.ends - unix).min(LONGEST_LIFETIME),
             renew_at: now + Duration::from_secs(kept.renew_at() - unix).min(LONGEST_LIFETIME),
-            generation: 0,
+            generation: 1,
         })
     }
 
@@ -252,7 +268,7 @@ impl Session {
             since,
             until: since + lifetime,
             renew_at: since + lifetime.mul_f64(0.9),
-            generation: before.map_or(0, |bearer| bearer.generation + 1),
+            generation: before.map_or(1, |bearer| bearer.generation + 1),
         })
     }
 

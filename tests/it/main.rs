@@ -65,6 +65,7 @@ mod support;
 mod surroundings;
 mod tidy;
 mod tls;
+mod tokens;
 mod tolerance;
 mod truncate;
 mod trust;

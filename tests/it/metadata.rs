@@ -12,7 +12,7 @@ use crate::stub::Stub;
 use crate::support::{Folder, Stage, students};
 
 /// A discovery document whose URLs begin as a server behind a proxy believes.
-fn discovery(about: Value, dependencies: &str, data: &str) -> Value {
+pub fn discovery(about: Value, dependencies: &str, data: &str) -> Value {
     let url = |path: &str| format!("http://web-api:5000{path}");
     let mut document = about;
     document["urls"] = json!({"dependencies": url(dependencies), "openApiMetadata": url("/api/metadata/"),
@@ -20,7 +20,7 @@ fn discovery(about: Value, dependencies: &str, data: &str) -> Value {
     document
 }
 
-fn dependencies() -> Value {
+pub fn dependencies() -> Value {
     json!([{"resource": "/ed-fi/students", "order": 3, "operations": ["Create"]},
         {"resource": "/ed-fi/students", "order": 14, "operations": ["Update"]}])
 }

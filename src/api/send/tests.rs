@@ -105,34 +105,53 @@ fn a_2xx_that_shows_that_no_ed_fi_api_gave_it_is_refused_for_every_verb() {
 
 #[test]
 fn a_401_renews_the_token_and_replays_without_spending_an_attempt() {
-    let mut stage = host(vec![status(401, ""), status(201, "")]);
+    let mut stage = host(vec![status(401, ""), status(401, ""), status(201, "")]);
     stage.wire.policy.num_retries = 0;
     assert_eq!(sent(&stage).unwrap(), Sent { settled: accepted(201), attempts: 1 });
-    assert_eq!(posts(&stage), ["t1", "t2"]);
+    assert_eq!(posts(&stage), ["t1", "t1", "t2"]);
     assert!(stage.slept().is_empty());
 }
 
 #[test]
 fn questions_and_deletions_have_the_same_patience_and_give_back_the_answer() {
     let page = Reply { status: 200, total_count: Some(2), body: b"[{},{}]".into(), ..Reply::default() };
-    let stage = host(vec![status(503, ""), status(401, ""), Ok(page.clone()), broken(Kind::Cut), status(404, "")]);
+    let stage = host(vec![
+        status(503, ""),
+        status(401, ""),
+        status(401, ""),
+        Ok(page.clone()),
+        broken(Kind::Cut),
+        status(404, ""),
+    ]);
     let (session, url) = (session(), Uri::from_static(STUDENTS));
     let got = send(&stage.wire, &session, get(&url, None, 1_000)).unwrap();
     assert_eq!(got, Sent { settled: Settled::Accepted(page), attempts: 2 });
     let gone = send(&stage.wire, &session, delete(&url)).unwrap();
     assert!(matches!(gone.settled, Settled::Refused(refusal) if refusal.status == 404));
     let data: Vec<_> = stage.seen().into_iter().filter(|seen| !seen.contains(TOKEN)).collect();
-    let expected = ["GET", "GET", "GET", "DELETE", "DELETE"].iter().zip(["t1", "t1", "t2", "t2", "t2"]);
+    let expected = ["GET", "GET", "GET", "GET", "DELETE", "DELETE"].iter().zip(["t1", "t1", "t1", "t2", "t2", "t2"]);
     assert_eq!(data, expected.map(|(m, t)| format!("{m} {STUDENTS} Bearer {t}")).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_second_401_right_after_a_renewal_stops_the_run() {
-    let stage = host(vec![status(401, ""), status(401, r#"{"errors":["Invalid Authorization header."]}"#)]);
+fn three_tokens_none_of_which_is_taken_stop_the_run() {
+    let refused = || status(401, r#"{"errors":["Invalid Authorization header."]}"#);
+    let stage = host((0..6).map(|_| refused()).collect());
     let error = sent(&stage).unwrap_err();
     assert_eq!(error.exit(), Exit::GivenUp);
     assert!(error.to_string().contains("(401, Invalid Authorization header.)"), "{error}");
-    assert_eq!(posts(&stage), ["t1", "t2"]);
+    assert_eq!(posts(&stage), ["t1", "t1", "t2", "t2", "t3", "t3"]);
+}
+
+#[test]
+fn a_token_that_is_refused_now_and_then_is_sent_once_more() {
+    let answers = [401, 201, 401, 201, 401, 201].map(|code| status(code, "")).into();
+    let (stage, session) = (host(answers), session());
+    for _ in 0..3 {
+        let sent = send(&stage.wire, &session, post(&Uri::from_static(STUDENTS), b"{}", None)).unwrap();
+        assert_eq!(sent, Sent { settled: accepted(201), attempts: 1 });
+    }
+    assert_eq!(posts(&stage), ["t1"; 6]);
 }
 
 /// An API whose answers take longer than its tokens live.
@@ -162,7 +181,10 @@ fn tokens_that_always_end_on_their_way_stop_the_run() {
 fn a_token_that_another_worker_got_before_counts_as_the_first() {
     let (session, other) = (Arc::new(session()), stage(numbered_tokens(1000)));
     let mine = session.bearer(&other.wire).unwrap();
-    let (shared, data) = (session.clone(), script(vec![status(401, ""), status(401, ""), status(201, "")]));
+    let (shared, data) = (
+        session.clone(),
+        script(vec![status(401, ""), status(401, ""), status(401, ""), status(401, ""), status(201, "")]),
+    );
     let stage = stage(move |request| {
         if request.url == TOKEN {
             return testing::token("t3", 1000);
@@ -173,7 +195,7 @@ fn a_token_that_another_worker_got_before_counts_as_the_first() {
     });
     let sent = send(&stage.wire, &session, post(&Uri::from_static(STUDENTS), b"{}", None)).unwrap();
     assert_eq!(sent.settled, accepted(201));
-    assert_eq!(posts(&stage), ["t1", "t2", "t3"]);
+    assert_eq!(posts(&stage), ["t1", "t1", "t2", "t2", "t3"]);
 }
 
 #[test]

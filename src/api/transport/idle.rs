@@ -154,7 +154,7 @@ mod tests {
         for stop in [0, 3, 40] {
             let (waited, told) = ends(Limit::from_secs(3_600), stop);
             assert_eq!(waited, Duration::from_secs(stop) + GRACE);
-            assert_eq!(told, "no answer came before the program had to stop");
+            assert!(told.ends_with("no answer came before the program had to stop"), "{told}");
         }
         assert_eq!(ends(Limit::from_secs(5), 0).0, Duration::from_secs(5), "the request's own time is up before");
     }
