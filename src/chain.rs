@@ -98,6 +98,7 @@ mod tests {
                 origin: Origin::File(0),
                 taken: 0,
                 bytes: text.into_bytes(),
+                held: Default::default(),
             };
             Payload::new(Arc::new(block), number, range, digest, key, None).wait(Some(&natural))
         };

@@ -221,6 +221,8 @@ impl Mode {
 pub struct Connection {
     /// The most requests at the same time.
     pub pool_size: usize,
+    /// How many bytes of payloads may be in memory at the same time.
+    pub memory: u64,
     /// Fewer at the same time while the API is slow or refuses.
     pub adaptive: bool,
     /// The most requests a second.

@@ -25,8 +25,6 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use rayon::ThreadPool;
-
 use self::account::{Account, Fate};
 use self::memory::Memory;
 use crate::api::Api;
@@ -40,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress};
 use crate::outcome::{Place, Reason};
-use crate::pool;
+use crate::pool::{self, Workers};
 use crate::resource::Resource;
 use crate::results::Stopped;
 
@@ -51,7 +49,7 @@ pub struct Deletion<'a> {
     /// The resources; their numbers are how the rest speaks of them.
     pub routes: Vec<Route>,
     /// Who asks.
-    pub pool: &'a ThreadPool,
+    pub pool: &'a Workers,
     /// Whether somebody wants it to stop.
     pub interrupt: &'a Interrupt,
     /// Set once, when the run cannot go on.

@@ -15,8 +15,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rayon::ThreadPool;
-
 use self::draft::{Drafts, Placed, close};
 use self::harvest::{Ending, Harvest};
 use self::record::{Shape, lines};
@@ -28,7 +26,7 @@ use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress, Work};
 use crate::outcome::Reason;
 use crate::pages::{Got, Pages, Stretch, unusual};
-use crate::pool;
+use crate::pool::{self, Workers};
 use crate::resource::Resource;
 use crate::results::Stopped;
 
@@ -43,7 +41,7 @@ pub struct Fetch<'a> {
     /// Whether files that differ are replaced.
     pub force: bool,
     /// Who asks.
-    pub pool: &'a ThreadPool,
+    pub pool: &'a Workers,
     /// Whether somebody wants it to stop.
     pub interrupt: &'a Interrupt,
     /// Set once, when the fetch cannot go on.

@@ -18,7 +18,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fxhash::{FxHashMap, FxHashSet};
-use rayon::ThreadPool;
 
 use self::sending::Work;
 use crate::api::Api;
@@ -37,7 +36,7 @@ use crate::observer::Observer;
 use crate::outcome::Outcome;
 use crate::payload::Parked;
 use crate::plan::{Job, Plan, Tier};
-use crate::pool;
+use crate::pool::{self, Workers};
 use crate::rejects::{Letter, Origins, Rejects};
 use crate::resource::Resource;
 use crate::results::Stopped;
@@ -70,7 +69,7 @@ pub struct Load<'a> {
     /// Who sends, as the API knows it: a refusal that is about the caller is kept with it.
     pub client_id: &'a str,
     /// The workers.
-    pub pool: &'a ThreadPool,
+    pub pool: &'a Workers,
     /// Whether somebody wants it to stop.
     pub interrupt: &'a Interrupt,
     /// Set once, when the load cannot go on: from then on payloads are only counted.
@@ -205,7 +204,7 @@ impl Load<'_> {
         let knowledge = Knowledge::new(tier.first, known.collect());
         // Where the pieces of one resource end those of the next begin.
         let mut before = None;
-        let pieces = tier.pieces().inspect(|(number, piece)| {
+        let pieces = tier.pieces(self.pool.room()).inspect(|(number, piece)| {
             let resource = piece.resource();
             if let Some((before, pieces)) = before.replace((resource, number + 1)).filter(|last| last.0 != resource) {
                 knowledge.all_read(before, pieces);

@@ -9,6 +9,7 @@ use crate::edfi::key::{Keys, LooseKey};
 use crate::model::Natural;
 use crate::outcome::{Outcome, Place, Reason, Verdict};
 use crate::rejects::{Letter, Why};
+use crate::source::room::Room;
 use crate::source::{Block, Origin, Spot};
 use crate::state::table::{Entry, Standing};
 
@@ -186,15 +187,16 @@ impl Parked {
         (refused(self.outcome, &refusal), letter)
     }
 
-    /// The payload, read from its file again; what it ends as if it does not stand there any more.
-    pub fn fetch(self) -> Result<Payload, Box<Outcome>> {
+    /// The payload, read from its file again when there is room for it; what it ends as if it does not stand there any more.
+    pub fn fetch(self, room: &Room) -> Result<Payload, Box<Outcome>> {
+        let held = room.hold_again(self.length);
         let Outcome { resource, digest, key, .. } = self.outcome;
         let Place { file, line } = &self.outcome.place;
         match (self.spot.read(file, self.length), digest) {
             (Ok(bytes), Some(digest)) if Digest::of(&bytes) == digest => {
                 let range = 0..bytes.len();
                 let (origin, taken) = (Origin::of(self.spot), 0);
-                let block = Block { resource, file: file.clone(), first_line: *line, origin, taken, bytes };
+                let block = Block { resource, file: file.clone(), first_line: *line, origin, taken, bytes, held };
                 Ok(Payload::new(Arc::new(block), *line, range, digest, key, self.known))
             }
             (changed, _) => {
@@ -221,6 +223,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::source::room::Held;
 
     fn refusal() -> Refusal {
         Refusal { status: 409, messages: vec!["no such school".into()], ..Refusal::default() }
@@ -234,6 +237,7 @@ mod tests {
             origin: Origin::File(10),
             taken: 2,
             bytes: b"{\"a\":1}\n{\"a\":2}\n".to_vec(),
+            held: Held::default(),
         };
         let payload = Payload::new(Arc::new(block), 8, 8..15, Digest::of(b"{\"a\":2}"), None, Some(Standing::NoAnswer));
         payload.park(refusal(), None)
@@ -242,8 +246,15 @@ mod tests {
     #[test]
     fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
         let file = Path::new("data/Schüler 1.jsonl").into();
-        let block =
-            Block { resource: 0, file, first_line: 1, origin: Origin::File(0), taken: 0, bytes: b"{}".to_vec() };
+        let block = Block {
+            resource: 0,
+            file,
+            first_line: 1,
+            origin: Origin::File(0),
+            taken: 0,
+            bytes: b"{}".to_vec(),
+            held: Held::default(),
+        };
         let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, None);
         assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }
@@ -252,15 +263,18 @@ mod tests {
     fn a_parked_payload_is_read_again_where_it_stood() {
         let path = std::env::temp_dir().join(format!("lightbeam-parked-{}", std::process::id()));
         std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":2}\n").unwrap();
-        let payload = parked(&path).fetch().unwrap();
+        let payload = parked(&path).fetch(&Room::new(1)).unwrap();
         assert_eq!((payload.bytes(), payload.resource, payload.line), (&b"{\"a\":2}"[..], 4, 8));
         std::fs::write(&path, b"0123456789{\"a\":1}\n{\"a\":3}\n").unwrap();
-        let outcome = parked(&path).fetch().unwrap_err();
+        let outcome = parked(&path).fetch(&Room::new(1)).unwrap_err();
         assert!(
             matches!(&outcome.verdict, Verdict::Unsent(reason) if reason.message.contains("has changed")),
             "{outcome:?}"
         );
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(parked(&path).fetch().unwrap_err().verdict, Verdict::Unsent(_)), "a file that is gone");
+        assert!(
+            matches!(parked(&path).fetch(&Room::new(1)).unwrap_err().verdict, Verdict::Unsent(_)),
+            "a file that is gone"
+        );
     }
 }

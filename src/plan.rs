@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 pub use crate::catalog::{BEFORE_ALL, Turn};
 use crate::folder::Assigned;
 use crate::selector::Selector;
+use crate::source::room::Room;
 use crate::source::{Blocks, Piece};
 
 /// Tier after tier.
@@ -61,14 +62,15 @@ impl Job {
 
 impl Tier {
     /// What is read of all its files, each piece with the number of its job, and before it how many pieces of that job came earlier.
-    pub fn pieces(&self) -> impl Iterator<Item = (usize, Piece)> + Send + use<> {
+    pub fn pieces(&self, room: &Room) -> impl Iterator<Item = (usize, Piece)> + Send + use<> {
         let files = |(i, job): (usize, &Job)| job.files.iter().map(move |file| (i, file.clone())).collect::<Vec<_>>();
         let blocks = Blocks::new((self.first..).zip(&self.jobs).flat_map(files).collect());
         let (first, mut earlier) = (self.first, vec![0; self.jobs.len()]);
+        let room = room.clone();
         blocks.map(move |piece| {
             let number = &mut earlier[piece.resource() - first];
             *number += 1;
-            (*number - 1, piece)
+            (*number - 1, piece.held_in(&room))
         })
     }
 }

@@ -10,6 +10,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use rayon::ThreadPool;
 use crate::error::{Context, Error};
 use crate::exit::Exit;
 use crate::postbox::Postbox;
+use crate::source::room::Room;
 
 /// So many payloads at most are delayed before workers wait for them instead of taking fresh ones, so that memory stays bounded.
 const DELAYED: usize = 10_000;
@@ -26,10 +28,33 @@ const DELAYED: usize = 10_000;
 /// Those who wait for a delayed payload look up at least so often whether the run has stopped.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// A pool of so many workers.
-pub fn workers(count: usize) -> Result<ThreadPool, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build();
-    pool.or_stop(Exit::GivenUp, || format!("cannot start {count} workers"))
+/// Workers, and the room for what they read.
+#[derive(Debug)]
+pub struct Workers {
+    threads: ThreadPool,
+    room: Room,
+}
+
+impl Workers {
+    /// The room for what they read.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+}
+
+impl Deref for Workers {
+    type Target = ThreadPool;
+
+    fn deref(&self) -> &ThreadPool {
+        &self.threads
+    }
+}
+
+/// A pool of so many workers, with room for so many bytes.
+pub fn workers(count: usize, memory: u64) -> Result<Workers, Error> {
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build();
+    let threads = threads.or_stop(Exit::GivenUp, || format!("cannot start {count} workers"))?;
+    Ok(Workers { threads, room: Room::new(memory) })
 }
 
 /// A worker came upon a bug of ours; what was known until then has been handed over.
@@ -44,7 +69,7 @@ pub type Delayed<P> = (Duration, P);
 /// `sift` turns a block into a piece of news, if there is any, and the payloads that are due; `send` sends one and hands in what became of
 /// it. `learn` gets the news, several pieces at once under load, on one thread at a time, and an empty list now and then when there is none.
 pub fn run<B, D: IntoIterator<Item: Send, IntoIter: Send>, N: Send>(
-    pool: &ThreadPool,
+    pool: &Workers,
     blocks: impl Iterator<Item = B> + Send,
     sift: impl Fn(B) -> (Option<N>, D) + Sync,
     send: impl Fn(D::Item, &dyn Fn(N)) + Sync,
@@ -61,7 +86,7 @@ pub fn run<B, D: IntoIterator<Item: Send, IntoIter: Send>, N: Send>(
 /// `stopped`, delays are over. News that `is_urgent` is entered before the worker that hands it in goes on: what sifting tells, before anything
 /// is sent of what it found due.
 pub fn run_again<B, D: IntoIterator<Item: Send, IntoIter: Send>, N: Send>(
-    pool: &ThreadPool,
+    pool: &Workers,
     blocks: impl Iterator<Item = B> + Send,
     sift: impl Fn(B) -> (Option<N>, D) + Sync,
     send: impl Fn(D::Item, &dyn Fn(N)) -> Option<Delayed<D::Item>> + Sync,
@@ -73,21 +98,34 @@ pub fn run_again<B, D: IntoIterator<Item: Send, IntoIter: Send>, N: Send>(
     let blocks = Mutex::new(blocks);
     let queue = Queue::new();
     let (blocks, queue, sift, send, stopped) = (&blocks, &queue, &sift, &send, &stopped);
+    let is_full = &|| pool.room.is_full();
     let postbox = &Postbox::new(workers, is_urgent, learn);
     pool.in_place_scope(|scope| {
         for _ in 0..workers {
             scope.spawn(move |_| {
                 let work = || {
+                    let mut done = Done::Nothing;
                     loop {
-                        match queue.next(stopped) {
+                        match queue.next(std::mem::replace(&mut done, Done::Nothing), is_full, stopped) {
                             Task::Send(payload) => {
+                                done = Done::Sent;
                                 if let Some((after, payload)) = send(payload, &|news| postbox.hand_in(news)) {
                                     queue.delay(Instant::now() + after, payload);
                                 }
                             }
                             Task::Sift => {
-                                // A statement of its own, so that the others can read while this block is sifted.
-                                let block = lock(blocks).next();
+                                // A statement of its own, so that the others can read while this block is sifted. Those who read
+                                // before may have filled the room.
+                                let block = {
+                                    let mut blocks = lock(blocks);
+                                    match is_full() && !queue.is_alone() {
+                                        true => {
+                                            done = Done::NotSifted;
+                                            continue;
+                                        }
+                                        false => blocks.next(),
+                                    }
+                                };
                                 match block.map(sift) {
                                     Some((piece, due)) => {
                                         piece.into_iter().for_each(|piece| postbox.hand_in(piece));
@@ -109,6 +147,14 @@ pub fn run_again<B, D: IntoIterator<Item: Send, IntoIter: Send>, N: Send>(
         postbox.watch();
     });
     if lock(&queue.state).given_up { Err(Panicked) } else { Ok(()) }
+}
+
+/// What a worker has just done, as far as the queue does not know it.
+#[derive(PartialEq, Eq)]
+enum Done {
+    Nothing,
+    Sent,
+    NotSifted,
 }
 
 enum Task<P> {
@@ -134,6 +180,8 @@ struct State<D: Iterator> {
     waiting: usize,
     /// So many workers are sifting and may yet add to `due`.
     sifting: usize,
+    /// So many workers are sending, and give room back then.
+    sending: usize,
     /// The source has no more blocks.
     exhausted: bool,
     given_up: bool,
@@ -173,6 +221,11 @@ impl<P> Ord for Later<P> {
 }
 
 impl<D: Iterator> State<D> {
+    /// How many workers are at something.
+    fn active(&self) -> usize {
+        self.sifting + self.sending
+    }
+
     /// The earliest delayed payload if it is due, else how long it is until then.
     fn delayed(&mut self, stopped: &impl Fn() -> bool) -> Option<Result<D::Item, Duration>> {
         let Reverse(first) = self.delayed.peek()?;
@@ -202,35 +255,43 @@ impl<D: Iterator> Queue<D> {
             numbers: 0,
             waiting: 0,
             sifting: 0,
+            sending: 0,
             exhausted: false,
             given_up: false,
         };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// What a worker is to do next; waits while others may yet find something for it.
-    fn next(&self, stopped: &impl Fn() -> bool) -> Task<D::Item> {
+    /// What a worker is to do next; waits while others may yet find something for it. Where memory `is_full`, nothing is read while somebody
+    /// may give room back.
+    fn next(&self, done: Done, is_full: &impl Fn() -> bool, stopped: &impl Fn() -> bool) -> Task<D::Item> {
         let mut state = lock(&self.state);
+        state.sending -= usize::from(done == Done::Sent);
+        state.sifting -= usize::from(done == Done::NotSifted);
         loop {
             if state.given_up {
                 return Task::Done;
             }
             let left = match state.delayed(stopped) {
-                Some(Ok(payload)) => return Task::Send(payload),
+                Some(Ok(payload)) => {
+                    state.sending += 1;
+                    return Task::Send(payload);
+                }
                 Some(Err(left)) => Some(left),
                 None => None,
             };
             if state.delayed.len() < DELAYED {
                 if let Some(payload) = state.fresh() {
+                    state.sending += 1;
                     return Task::Send(payload);
                 }
-                if !state.exhausted {
+                if !state.exhausted && (state.active() == 0 || !is_full()) {
                     state.sifting += 1;
                     return Task::Sift;
                 }
             }
             match left {
-                None if state.sifting == 0 => return Task::Done,
+                None if state.sifting == 0 && state.exhausted => return Task::Done,
                 None => {
                     state.waiting += 1;
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -251,6 +312,12 @@ impl<D: Iterator> Queue<D> {
         let number = state.numbers;
         state.numbers += 1;
         state.delayed.push(Reverse(Later { at, number, payload }));
+    }
+
+    /// Whether nobody but the one who asks, who is about to read, is at anything, and nothing is there to be sent.
+    fn is_alone(&self) -> bool {
+        let state = lock(&self.state);
+        state.active() == 1 && state.due.is_empty()
     }
 
     fn sifted(&self, due: D) {

@@ -3,6 +3,7 @@
 mod aside;
 mod beginning;
 pub mod packed;
+pub mod room;
 mod spot;
 mod stamp;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::outcome::{Place, Unread};
 use aside::Aside;
 use packed::Reader;
+use room::{Held, Room};
 pub use spot::{Origin, Spot};
 use stamp::Stamp;
 
@@ -40,6 +42,8 @@ pub struct Block {
     pub taken: u64,
     /// The lines, each but perhaps the last with its line end.
     pub bytes: Vec<u8>,
+    /// The room that they take.
+    pub held: Held,
 }
 
 impl Block {
@@ -99,6 +103,14 @@ pub enum Piece {
 }
 
 impl Piece {
+    /// The same, counted.
+    pub fn held_in(mut self, room: &Room) -> Piece {
+        if let Piece::Lines(block) = &mut self {
+            block.held = room.hold(block.bytes.capacity());
+        }
+        self
+    }
+
     /// The index of the resource that it is of.
     pub fn resource(&self) -> usize {
         match self {
@@ -222,7 +234,7 @@ impl Open {
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         self.offset += bytes.len() as u64;
         let (resource, file) = (self.resource, self.path.clone());
-        Ok(Some(Piece::Lines(Block { resource, file, first_line, origin, taken, bytes })))
+        Ok(Some(Piece::Lines(Block { resource, file, first_line, origin, taken, bytes, held: Held::default() })))
     }
 
     /// Reads to the end of a line that is too long, of which so many bytes are read already, keeping nothing of it.

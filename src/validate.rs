@@ -17,8 +17,6 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::OnceLock;
 
-use rayon::ThreadPool;
-
 use self::findings::{Beside, Finding, Gathered, Met, Severity, Tally};
 use self::inspect::{Inspected, Inspector, Keyed};
 use self::keys::{Claim, Given};
@@ -29,8 +27,8 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::observer::{Observer, Progress};
-use crate::plan::{Plan, Tier};
-use crate::pool;
+use crate::plan::Plan;
+use crate::pool::{self, Workers};
 use crate::resource::Resource;
 use crate::results::Stopped;
 use crate::sequencer::Sequencer;
@@ -47,7 +45,7 @@ pub struct Validation<'a> {
     /// Whether a resource is one of education organizations, which share one space of ids.
     pub is_organization: &'a (dyn Fn(&Resource) -> bool + Sync),
     /// Who inspects.
-    pub pool: &'a ThreadPool,
+    pub pool: &'a Workers,
     /// Whether somebody wants it to stop.
     pub interrupt: &'a Interrupt,
 }
@@ -106,7 +104,13 @@ impl<'a> Validation<'a> {
     fn read(&self, desk: &mut Desk<'a>, stop: &OnceLock<Stopped>, observer: &mut dyn Observer) -> Result<()> {
         let bytes = self.plan.bytes();
         let goes_on = |_: &_| stop.get().is_none() && self.interrupt.asked().is_none();
-        let pieces = self.plan.tiers.iter().flat_map(Tier::pieces).map(|(_, piece)| piece).take_while(goes_on);
+        let pieces = self
+            .plan
+            .tiers
+            .iter()
+            .flat_map(|tier| tier.pieces(self.pool.room()))
+            .map(|(_, piece)| piece)
+            .take_while(goes_on);
         let inspect = |(number, piece)| (Some((number, self.inspector.inspect(piece))), Vec::new());
         let send = |never: Infallible, _: &dyn Fn(_)| match never {};
         let learn = |news: Vec<(usize, Inspected<'a>)>| {

@@ -39,6 +39,7 @@ pub fn api(base_url: &str) -> Api {
 /// A configuration of connections that repeats nothing and has all else by default.
 pub fn connection() -> Connection {
     Connection {
+        memory: 256 << 20,
         pool_size: 8,
         adaptive: true,
         rate: None,

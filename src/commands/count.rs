@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::OnceLock;
 
 use jiff::Zoned;
-use rayon::ThreadPool;
 use serde_json::{Map, Value, json};
 
 use super::prepare::choose;
@@ -17,7 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::observer::Observer;
 use crate::outcome::Reason;
 use crate::pages::{Got, NO_TOTAL, Pages};
-use crate::pool;
+use crate::pool::{self, Workers};
 use crate::resource::Resource;
 use crate::results::{Stopped, results};
 use crate::selector::Selector;
@@ -41,7 +40,7 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
     let started = Zoned::now();
     let chosen = choose(config, selector, observer, interrupt)?;
     let api = &chosen.api;
-    let pool = pool::workers(config.connection.pool_size)?;
+    let pool = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let pages = |(resource, _): &(Resource, Option<Collection>)| {
         let url = api.urls().of(resource)?;
         Ok(Pages { api, url, filters: Vec::new(), size: 0, partitions: false })
@@ -58,7 +57,7 @@ pub fn run(config: &Config, selector: &Selector, observer: &mut dyn Observer, in
 pub fn totals(
     api: &Api,
     pages: &[Pages],
-    pool: &ThreadPool,
+    pool: &Workers,
     stop: &OnceLock<Stopped>,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,

@@ -61,7 +61,7 @@ pub fn run(
         let resource = job.turn.resource.clone();
         routes.push(Route { url: api.urls().of(&resource)?, resource, door: Door::default() });
     }
-    let pool = pool::workers(config.connection.pool_size)?;
+    let pool = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let deletion = Deletion { api, routes, pool: &pool, interrupt, stop: OnceLock::new() };
     let progress = Progress { work: Work::Search, tiers: plan.tiers.len(), ..Progress::default() };
     let accounts = vec![Account::default(); deletion.routes.len()];

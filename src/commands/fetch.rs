@@ -76,7 +76,7 @@ pub fn run(
         observer.log(Level::Info, &text);
     }
     let folder = folder(config, args);
-    let pool = pool::workers(config.connection.pool_size)?;
+    let pool = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let in_python = config.compat == Compat::Python;
     // The Python lightbeam gives each record the keys that were asked for.
     let filled = if in_python { args.keys.exact_names() } else { Vec::new() };

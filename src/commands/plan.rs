@@ -1,21 +1,23 @@
 //! `lightbeam plan`: what `send` would do, without sending anything. Works from cached metadata where the API cannot be reached.
 
 use std::convert::Infallible;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use serde_json::{Value, json};
 
 use super::prepare::prepare;
 use crate::config::Config;
 use crate::disk::System;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::model::Natural;
 use crate::observer::Observer;
 use crate::outcome::{Counts, Unread};
 use crate::plan::{BEFORE_ALL, Job, Tier};
-use crate::pool;
+use crate::pool::{self, Workers};
 use crate::resource::Resource;
 use crate::selector::Selector;
 use crate::sift::{Knowledge, Known, Sifted, sift};
@@ -57,7 +59,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Outlook> {
     let prepared = prepare(config, selector, observer, interrupt)?;
-    let pool = rayon::ThreadPoolBuilder::new().build().or_stop(Exit::GivenUp, || "cannot start workers".into())?;
+    let pool = pool::workers(available_parallelism().map_or(1, NonZero::get), config.connection.memory)?;
     let target = prepared.api.urls().data.clone();
     let mut tiers = Vec::new();
     for tier in prepared.plan.tiers {
@@ -76,7 +78,7 @@ fn rows(
     tier: Tier,
     natural: &[Option<Natural>],
     resend: &Resend,
-    pool: &rayon::ThreadPool,
+    pool: &Workers,
     interrupt: &Interrupt,
 ) -> Result<Vec<Row>> {
     let mut known = Vec::new();
@@ -86,7 +88,7 @@ fn rows(
         known.push(Known::new(Arc::new(table), natural.as_ref()).of_files(&job.files, job.bytes()));
     }
     let knowledge = Knowledge::new(tier.first, known);
-    let pieces = tier.pieces().take_while(|_| interrupt.asked().is_none());
+    let pieces = tier.pieces(pool.room()).take_while(|_| interrupt.asked().is_none());
     let look = |(number, piece)| (Some(sift(number, piece, &knowledge, resend).0), Vec::<Infallible>::new());
     let row = |job: &Job| Row {
         resource: job.turn.resource.clone(),

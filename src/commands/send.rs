@@ -56,7 +56,7 @@ pub fn prepared_load(
     api.check_privacy()?;
     let mut warn = |text: String| observer.log(Level::Warning, &text);
     let history = state::open(config.state_dir.as_deref(), api.urls().target(), &mut warn)?;
-    let pool = pool::workers(config.connection.pool_size)?;
+    let pool = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let mut routes = Vec::new();
     for job in plan.jobs() {
         routes.push(Route { job, url: api.urls().of(&job.turn.resource)?, door: Door::default() });

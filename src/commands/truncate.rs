@@ -57,7 +57,7 @@ pub fn run(
         Deed::Delete => Some(state::open(config.state_dir.as_deref(), api.urls().target(), &mut warn)?),
         Deed::DryRun => None,
     };
-    let pool = pool::workers(config.connection.pool_size)?;
+    let pool = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let (mut routes, mut pages) = (Vec::new(), Vec::new());
     for (resource, collection) in &resources {
         let url = api.urls().of(resource)?;

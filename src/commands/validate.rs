@@ -107,7 +107,7 @@ fn validated(
     if !offline && (remote || does(Method::Descriptors)) {
         api.check_privacy()?;
     }
-    let asking = pool::workers(config.connection.pool_size)?;
+    let asking = pool::workers(config.connection.pool_size, config.connection.memory)?;
     let mut unchecked = Vec::new();
 
     let checkers = Checkers::of_api(model.definitions(), rules.tolerance(api.discovery()));
@@ -146,7 +146,7 @@ fn validated(
     let inspector = Inspector { rules, checkers: checkers_of_jobs, known: &known };
     let enough = rules.references.max_failures;
     let remote = remote.then_some(Remote { api, pool: &asking, checkers: &checkers, interrupt, enough });
-    let pool = pool::workers(available_parallelism().map_or(1, NonZero::get))?;
+    let pool = pool::workers(available_parallelism().map_or(1, NonZero::get), config.connection.memory)?;
     let is_organization = |resource: &Resource| model.get(resource).is_some_and(|known| known.is_organization);
     let validation = Validation { plan, inspector, remote, is_organization: &is_organization, pool: &pool, interrupt };
     let mut validated = validation.run(observer)?;

@@ -49,6 +49,7 @@ pub static KEYS: &[Key] = &[
     key("edfi_api.client_secret_command", None, Kind::Secret, None, "the command, run by the system's shell, that prints the secret"),
     key("edfi_api.client_secret_timeout", None, Kind::Seconds, Some("60"), "how long client_secret_command may take, in seconds"),
     key("connection.pool_size", Some("connection_pool_size"), Kind::Count(1, 1024), Some("8"), "the most requests at the same time"),
+    key("connection.memory", None, Kind::Count(16, 1_000_000), Some("256"), "how many MB of payloads may be in memory at the same time"),
     key("connection.adaptive", None, Kind::Switch, Some("true"), "fewer requests at the same time while the API is slow or refuses"),
     key("connection.rate", None, Kind::Count(1, MANY), None, "the most requests a second, as --rate sets; unset: no limit"),
     key("connection.timeout", Some("connection_timeout"), Kind::Seconds, Some("60"), "the limit of each request, in seconds"),

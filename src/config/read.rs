@@ -222,6 +222,7 @@ fn without_line_end(
 fn connection(settings: &Settings, given: &Given) -> Result<Connection, Fault> {
     Ok(Connection {
         pool_size: settings.need("connection.pool_size")?,
+        memory: settings.need::<u64>("connection.memory")? << 20,
         adaptive: settings.need("connection.adaptive")?,
         rate: settings.get("connection.rate"),
         timeout: Duration::from_secs_f64(settings.need(TIMEOUT)?),

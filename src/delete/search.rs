@@ -64,7 +64,7 @@ pub fn search(
         };
         let find = |payload: Payload, hand_in: &dyn Fn(News)| hand_in(look_up(deletion, finders, naturals, &payload));
         let mut there = Vec::new();
-        pool::run(deletion.pool, tier.pieces(), look, find, |news| {
+        pool::run(deletion.pool, tier.pieces(deletion.pool.room()), look, find, |news| {
             for news in news {
                 match news {
                     News::Sifted(sifted) => {

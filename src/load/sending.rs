@@ -88,7 +88,7 @@ impl Load<'_> {
                 let reason = Reason::of_answer(status, send::noted(&message, exit));
                 Err(Box::new(parked.without_answer(reason)))
             }
-            (_, reason) => match parked.fetch() {
+            (_, reason) => match parked.fetch(self.pool.room()) {
                 Ok(payload) => Ok((payload, Course { reason, ..course })),
                 Err(outcome) => Err(outcome),
             },

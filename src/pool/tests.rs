@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-fn pool(threads: usize) -> ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+fn pool(threads: usize) -> Workers {
+    workers(threads, 1 << 20).unwrap()
 }
 
 #[test]
@@ -120,4 +120,31 @@ fn a_bug_in_a_worker_is_told_after_the_news_were_handed_over() {
     };
     let end = run(&pool(1), 0..10, |b| (None, vec![b * 10]), send, |news| known += news.len());
     assert!(end.is_err() && known == 5, "{known}");
+}
+
+/// Blocks of one payload each that take up room until they are dropped.
+#[test]
+fn where_memory_is_full_no_block_is_read_until_a_payload_is_sent_unless_nothing_is_under_way() {
+    for size in [10, 30, 50, 500] {
+        let pool = workers(8, 100).unwrap();
+        let most = Mutex::new((0, 0));
+        let read = |_| {
+            let held = pool.room().hold(size);
+            let mut most = lock(&most);
+            most.0 += 1;
+            most.1 = most.1.max(most.0);
+            held
+        };
+        let send = |held: crate::source::room::Held, hand_in: &dyn Fn(())| {
+            lock(&most).0 -= 1;
+            drop(held);
+            hand_in(());
+        };
+        let mut sent = 0;
+        run(&pool, (0..2_000).map(read), |held| (None, [held]), send, |news| sent += news.len()).unwrap();
+        let (left, peak) = *lock(&most);
+        assert_eq!((sent, left), (2_000, 0));
+        // What fills the half, and nothing beyond it.
+        assert!(peak <= 50_usize.div_ceil(size), "{peak} blocks of {size}");
+    }
 }

@@ -10,7 +10,15 @@ fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (
 
 fn block(text: &str) -> Piece {
     let file = Path::new("students.jsonl").into();
-    Piece::Lines(Block { resource: 0, file, first_line: 1, origin: Origin::File(0), taken: 0, bytes: text.into() })
+    Piece::Lines(Block {
+        resource: 0,
+        file,
+        first_line: 1,
+        origin: Origin::File(0),
+        taken: 0,
+        bytes: text.into(),
+        held: Default::default(),
+    })
 }
 
 fn known(entries: &[(&str, u16)]) -> Knowledge<'static> {

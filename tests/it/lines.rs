@@ -162,6 +162,23 @@ fn a_payload_of_20_mb_arrives_as_it_is() {
     assert_eq!(stage.posts().len(), 2);
 }
 
+/// The most memory of a run until so many payloads are accepted, in kB; then it is killed.
+#[cfg(target_os = "linux")]
+fn peak_kb(folder: &Folder, args: &[&str], url: &str, accepted: u64) -> u64 {
+    // The static binary's allocator gives back what is large; glibc's does so only when it is told to.
+    let mut run = folder.command(args).env("MALLOC_MMAP_THRESHOLD_", "131072").spawn().unwrap();
+    until("all but one are answered", || get(url, "/sandbox/stats")["statuses"]["201"] == accepted);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let kb = |name: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    // Pages of the program's own file count too, and of a debug build there are many.
+    kb("VmHWM:") - kb("RssFile:")
+}
+
 /// The sandbox leaves the last request unanswered, so that the program can be looked at when it has read and sent everything.
 #[cfg(target_os = "linux")]
 #[test]
@@ -176,19 +193,29 @@ fn memory_does_not_grow_with_the_file() {
     (0..LINES).for_each(|n| writeln!(file, r#"{{"studentUniqueId":"{n}","essay":"{filling}"}}"#).unwrap());
     file.into_inner().unwrap();
 
-    let mut run = folder.command(&["send", "--quiet"]).spawn().unwrap();
-    until("all but one are answered", || get(&sandbox.url(), "/sandbox/stats")["statuses"]["201"] == LINES - 1);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let kb = |name: &str| -> u64 {
-        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        value.trim().trim_end_matches(" kB").parse().unwrap()
-    };
-    // Pages of the program's own file count too, and of a debug build there are many.
-    let peak = kb("VmHWM:") - kb("RssFile:");
+    let peak = peak_kb(&folder, &["send", "--quiet"], &sandbox.url(), LINES - 1);
     let file_kb = LINES * LINE as u64 / 1024;
     assert!(peak < file_kb / 2, "{peak} kB at most, for a file of {file_kb} kB");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn long_payloads_of_many_workers_take_no_more_memory_than_the_configuration_allows() {
+    const PAYLOADS: u64 = 16;
+    let sandbox = start(Options {
+        no_check: true,
+        latency: std::time::Duration::from_millis(50),
+        hang: Some(PAYLOADS),
+        ..Options::default()
+    })
+    .unwrap();
+    let folder = Folder::new();
+    folder.config(&sandbox.url(), "connection: {pool_size: 64, memory: 16, adaptive: false}\n");
+    let filling = "x".repeat(6 << 20);
+    let line = |n| format!(r#"{{"studentUniqueId":"{n}","essay":"{filling}"}}"#);
+    folder.data("students.jsonl", &(0..PAYLOADS).map(line).collect::<Vec<_>>());
+    let peak = peak_kb(&folder, &["send", "--quiet"], &sandbox.url(), PAYLOADS - 1);
+    assert!(peak < 56 << 10, "{peak} kB at most, for {PAYLOADS} payloads of 6 MB");
 }
 
 #[test]

@@ -279,8 +279,15 @@ fn every_line_is_counted_once_whatever_it_holds_and_wherever_blocks_are_cut() {
             let block: Vec<_> = (0..chance.below(6)).map(|_| format!("{}\n", chance.one_of(&texts))).collect();
             lines += block.len() as u64;
             let bytes = block.concat().into_bytes();
-            let block =
-                Block { resource: 7, file: file.clone(), first_line: 1, origin: Origin::File(0), taken: 0, bytes };
+            let block = Block {
+                resource: 7,
+                file: file.clone(),
+                first_line: 1,
+                origin: Origin::File(0),
+                taken: 0,
+                bytes,
+                held: Default::default(),
+            };
             let (sifted, due) = sift(number, Piece::Lines(block), &knowledge, &rules);
             tally.counts.add(&sifted.counts);
             sifted.flaws.into_iter().for_each(|flaw| tally.add(flaw));

@@ -1,0 +1,112 @@
+//! How much of the files may be in memory at the same time, whatever the number of workers and the length of lines.
+//!
+//! Half of it is for what is read the first time: no further block is read while that is full ([`Room::is_full`]), unless nobody holds
+//! anything that could be given back. The other half is for payloads that are read again, each by the worker that sends it and then lets it go.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Room for so many bytes; clones share it.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    half: u64,
+    first: AtomicU64,
+    again: Mutex<u64>,
+    changed: Condvar,
+}
+
+/// Bytes that are held until this is dropped.
+#[derive(Debug, Default)]
+pub struct Held {
+    _while: Option<Holding>,
+}
+
+#[derive(Debug)]
+struct Holding {
+    room: Room,
+    bytes: u64,
+    again: bool,
+}
+
+impl Room {
+    /// For that many bytes.
+    pub fn new(bytes: u64) -> Room {
+        Room(Arc::new(Shared {
+            half: bytes / 2,
+            first: AtomicU64::new(0),
+            again: Mutex::new(0),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// Whether nothing more is to be read for now.
+    pub fn is_full(&self) -> bool {
+        self.0.first.load(Ordering::Relaxed) >= self.0.half
+    }
+
+    /// Counts what was read the first time.
+    pub fn hold(&self, bytes: usize) -> Held {
+        self.0.first.fetch_add(bytes as u64, Ordering::Relaxed);
+        Held { _while: Some(Holding { room: self.clone(), bytes: bytes as u64, again: false }) }
+    }
+
+    /// Waits until there is room for what is about to be read again, or nobody else holds any. Whoever holds it must not wait for more.
+    pub fn hold_again(&self, bytes: usize) -> Held {
+        let bytes = bytes as u64;
+        let lock = self.0.again.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |held: &mut u64| *held > 0 && *held + bytes > self.0.half;
+        *self.0.changed.wait_while(lock, fits).unwrap_or_else(PoisonError::into_inner) += bytes;
+        Held { _while: Some(Holding { room: self.clone(), bytes, again: true }) }
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let shared = &self.room.0;
+        if self.again {
+            *shared.again.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+            shared.changed.notify_all();
+        } else {
+            shared.first.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_first_fills_half_of_it_and_gives_it_back() {
+        let room = Room::new(100);
+        let (small, large) = (room.hold(49), room.hold(200));
+        assert!(room.is_full());
+        drop(large);
+        assert!(!room.is_full());
+        drop((small, Held::default()));
+        assert_eq!(room.0.first.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_read_again_waits_for_room_unless_nobody_holds_any() {
+        let room = Room::new(100);
+        let alone = room.hold_again(500);
+        let (entered, heard) = mpsc::channel();
+        let other = room.clone();
+        let waiting = std::thread::spawn(move || {
+            let _held = other.hold_again(50);
+            entered.send(()).unwrap();
+        });
+        assert!(heard.recv_timeout(Duration::from_millis(50)).is_err(), "there is no room");
+        drop(alone);
+        heard.recv().unwrap();
+        waiting.join().unwrap();
+        assert_eq!(*room.0.again.lock().unwrap(), 0);
+    }
+}
