@@ -1,11 +1,10 @@
 //! YAML with every scalar as the text that was written, and with line numbers. A key's type decides what its text
 //! means, so that `client_id: 0012` stays `0012` and `${SIZE}` may stand for a number.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::lines::Lines;
 pub use super::twice::Twice;
@@ -90,7 +89,10 @@ fn not_yaml(error: serde_yaml::Error) -> NotYaml {
 fn shape(text: &str) -> Result<Shape, NotYaml> {
     match nesting::too_deep(text) {
         Some(line) => Err(NotYaml { line: Some(line), message: "brackets are nested too deeply".into() }),
-        None => serde_yaml::from_str(text).map_err(not_yaml),
+        None => {
+            let pieces = &Cell::new(0);
+            ShapeReader { pieces }.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(not_yaml)
+        }
     }
 }
 
@@ -142,16 +144,31 @@ pub(super) enum Shape {
     Mapping(Vec<(String, Shape)>),
 }
 
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Shape, D::Error> {
-        from.deserialize_any(ShapeVisitor)
+/// Its messages never hold a value, which may be a secret.
+#[derive(Clone, Copy)]
+struct ShapeReader<'a> {
+    /// How many pieces there are so far. An anchor counts as often as it is named.
+    pieces: &'a Cell<usize>,
+}
+
+impl ShapeReader<'_> {
+    /// As many pieces as no configuration needs: what reads them compares each with each.
+    const MOST: usize = 10_000;
+}
+
+impl<'de> DeserializeSeed<'de> for ShapeReader<'_> {
+    type Value = Shape;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Shape, D::Error> {
+        self.pieces.set(self.pieces.get() + 1);
+        match self.pieces.get() > Self::MOST {
+            true => Err(D::Error::custom(format!("it has more than {} values and lists", Self::MOST))),
+            false => from.deserialize_any(self),
+        }
     }
 }
 
-/// Its messages never hold a value, which may be a secret.
-struct ShapeVisitor;
-
-impl<'de> Visitor<'de> for ShapeVisitor {
+impl<'de> Visitor<'de> for ShapeReader<'_> {
     type Value = Shape;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -196,7 +213,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Shape, A::Error> {
         let mut shapes = Vec::new();
-        while let Some(shape) = items.next_element()? {
+        while let Some(shape) = items.next_element_seed(self)? {
             shapes.push(shape);
         }
         Ok(Shape::List(shapes))
@@ -205,7 +222,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Shape, A::Error> {
         let mut shapes = Vec::new();
         while let Some(key) = entries.next_key::<String>()? {
-            shapes.push((key, entries.next_value()?));
+            shapes.push((key, entries.next_value_seed(self)?));
         }
         Ok(Shape::Mapping(shapes))
     }
@@ -411,5 +428,16 @@ mod tests {
         let message = fault("a: !hidden X\n").1;
         assert!(message.contains("put the value in quotes") && !message.contains("hidden"), "{message}");
         assert!(!fault("a: !hidden\n").1.contains("hidden"));
+    }
+
+    #[test]
+    fn what_has_more_pieces_than_any_configuration_needs_is_given_up_also_where_an_anchor_makes_them() {
+        let list = |item: &str, times: usize| vec![item; times].join(", ");
+        let anchored = format!("a: &a [{}]\nb: [{}]\n", list("1", 300), list("*a", 300));
+        let keys: String = (0..10_001).map(|n| format!("k{n}: 1\n")).collect();
+        for text in [anchored, keys, format!("a: {}1", "- ".repeat(100_000))] {
+            assert!(read(&text).is_err());
+        }
+        assert!(read(&(0..9_000).map(|n| format!("k{n}: 1\n")).collect::<String>()).is_ok());
     }
 }
