@@ -1,5 +1,5 @@
 # The whole project from the shell. Needs Rust and a C compiler, nothing else.
-.PHONY: help demo test test-nginx test-create test-prism test-airflow test-peer earthmover airflow peer check static bench bench-count \
+.PHONY: help demo attack test test-nginx test-create test-prism test-airflow test-peer earthmover airflow peer check static bench bench-count \
 	bench-peer fuzz model district
 
 target := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -51,6 +51,10 @@ test-prism: ## Let Prism's mock server judge what validate judges; installs Pris
 	else \
 		echo "Prism could not be installed with npm: its tests were not run"; \
 	fi
+
+attack: ## Attack the release binary from the shell: links, devices, folders of others, secrets, signals, large input
+	cargo build --release
+	LB="$(built)/release/lightbeam" tests/attack/run
 
 check: ## Formatting, lints, documentation and every test
 	cargo fmt --check

@@ -3,7 +3,8 @@
 //! Decisions are pure and effects thin. [`request`] makes requests, [`transport`] carries them, [`reply`] reads what comes back, often a
 //! [`refusal`], [`origin`] tells whether an Ed-Fi API gave it, [`retry`] decides what follows, [`patience`] for how long the host is waited for;
 //! [`wire`] joins these and is the only one that sleeps. [`gate`] keeps the workers together when the API is not well. [`login`] asks for a
-//! token, [`session`] keeps the one token of a run, and [`token_file`] that of the run before. [`urls`], [`dependencies`] and [`openapi`] read
+//! token, [`session`] keeps the one token of a run, [`tokens`] says when it is renewed, [`token_file`] keeps it for the next run, and [`login_host`] reports where the
+//! login goes. [`urls`], [`dependencies`] and [`openapi`] read
 //! the API's own documents, for which [`documents`] asks; [`metadata`] gets them and [`cache`] keeps them. [`paging`] says which page comes
 //! next. [`descriptors`] gets the values of descriptors. [`profiles`] tells the media types of a key that works under a profile. [`saved`] is
 //! all of that in one file. [`send`] takes one request for data to its end, and [`site`] judges whether the API is still there when others
@@ -47,6 +48,7 @@ use serde_json::Value;
 use self::cache::Cache;
 use self::descriptors::Asking;
 use self::gate::limiter::Limits;
+use self::login_host::LoginHost;
 use self::metadata::Metadata;
 use self::openapi::Collection;
 use self::profiles::Profiles;
@@ -123,7 +125,6 @@ impl Api {
         };
         let urls = urls::resolve(&base, &config.api, discovery.as_ref().map_err(String::as_str))?;
         urls.warnings.iter().for_each(|warning| (metadata.warn)(warning.clone()));
-        login_host::told(config.state_dir.as_deref(), &base, &urls.oauth).into_iter().for_each(&mut *metadata.warn);
         let dependencies = match &saved {
             Some(saved) => saved.dependencies.clone(),
             None => documents::ordered(&mut metadata, &base, &urls)?,
@@ -133,6 +134,7 @@ impl Api {
         let profiles = naming.profiles(&mut metadata, saved.as_ref().map(|saved| &saved.source))?;
         let session = Session::new(urls.oauth.clone(), &config.api)
             .kept_in(TokenFile::below(config.state_dir.as_deref(), &urls.oauth, &config.api.client_id))
+            .noting_hosts(LoginHost::new(config.state_dir.as_deref(), &base, &urls.oauth))
             .waiting(config.connection.wait_for_token);
         let allow_http = config.connection.allow_http;
         let discovery = discovery.ok();

@@ -7,16 +7,29 @@ use std::path::{Path, PathBuf};
 use super::transport::http::Uri;
 use crate::disk::{self, Readers};
 
-/// What is to be said of the host at which a run logs in, if anything is. What is kept of the last run is replaced.
-pub fn told(state_dir: Option<&Path>, base: &Uri, login: &Uri) -> Option<String> {
-    let file = state_dir.map(|folder| file(folder, base));
-    let before = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
-    let (own, now) = (host(base), host(login));
-    if let Some(file) = file.filter(|_| before.as_deref() != Some(&now)) {
-        // What cannot be kept is said again by the next run.
-        let _ = disk::replace(&file, now.as_bytes(), Readers::Owner);
+/// Where the hosts of earlier logins are kept, and those of this run.
+#[derive(Clone, Debug)]
+pub struct LoginHost {
+    file: Option<PathBuf>,
+    own: String,
+    now: String,
+}
+
+impl LoginHost {
+    /// Of the API at `base`, which logs in at `login`. Without a state folder nothing is kept.
+    pub fn new(state_dir: Option<&Path>, base: &Uri, login: &Uri) -> LoginHost {
+        LoginHost { file: state_dir.map(|folder| file(folder, base)), own: host(base), now: host(login) }
     }
-    said(before.as_deref(), &own, &now)
+
+    /// What is to be said of it before the login, if anything is. What is kept of the last run is replaced.
+    pub fn told(&self) -> Option<String> {
+        let before = self.file.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        if let Some(file) = self.file.as_ref().filter(|_| before.as_deref() != Some(&self.now)) {
+            // What cannot be kept is said again by the next run.
+            let _ = disk::replace(file, self.now.as_bytes(), Readers::Owner);
+        }
+        said(before.as_deref(), &self.own, &self.now)
+    }
 }
 
 fn said(before: Option<&str>, own: &str, now: &str) -> Option<String> {
@@ -35,9 +48,9 @@ fn host(url: &Uri) -> String {
     url.authority().map_or(String::new(), |authority| authority.as_str().to_ascii_lowercase())
 }
 
-/// Beside the cached metadata, but not one of these: forgetting them must not hide a change.
+/// Not among the cached metadata: forgetting these must not hide a change.
 fn file(state_dir: &Path, base: &Uri) -> PathBuf {
-    state_dir.join("cache").join(format!("{:016x}.login", super::cache::check(base.to_string().as_bytes())))
+    state_dir.join("logins").join(format!("{:016x}.login", super::cache::check(base.to_string().as_bytes())))
 }
 
 #[cfg(test)]

@@ -165,9 +165,7 @@ pub fn authorized(wire: &Wire, session: &Session, request: &mut Request<'_>) -> 
         let now = (wire.clock)();
         let took = now.saturating_duration_since(began);
         if !answer.as_ref().is_ok_and(|reply| reply.status == 401) {
-            if answer.as_ref().is_ok_and(|reply| reply.status < 500 && !is_page(reply)) {
-                session.accepted(&bearer);
-            }
+            session.accepted(&bearer, || answer.as_ref().is_ok_and(|reply| reply.status < 500 && !is_page(reply)));
             return Ok(Asked { took, answer });
         }
         // Gateways say so on a page; a new token each time would lock the key out.

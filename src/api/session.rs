@@ -7,6 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::login::{Grant, LONGEST_LIFETIME, Login, too_many};
+use super::login_host::LoginHost;
 use super::request;
 use super::token_file::{Kept, TokenFile};
 use super::tokens::{AfterRefusal, Tokens};
@@ -47,6 +48,7 @@ pub struct Session {
     /// Made when the first token is asked for: a run that needs none asks for no secret either.
     login: OnceLock<Login>,
     kept: Option<TokenFile>,
+    host: Option<LoginHost>,
     wait: bool,
     warnings: Mutex<Vec<String>>,
     tokens: Tokens,
@@ -79,6 +81,7 @@ impl Session {
             client_secret: api.client_secret.clone(),
             login: OnceLock::new(),
             kept: None,
+            host: None,
             wait: false,
             warnings: Mutex::default(),
             tokens: Tokens::default(),
@@ -90,6 +93,11 @@ impl Session {
     /// The same, but tokens are kept there from run to run.
     pub fn kept_in(self, file: TokenFile) -> Session {
         Session { kept: Some(file), ..self }
+    }
+
+    /// The same, but it reports where the login goes.
+    pub fn noting_hosts(self, host: LoginHost) -> Session {
+        Session { host: Some(host), ..self }
     }
 
     /// The same; `wait` tells whether to wait, where the key has too many tokens, until one of them has ended.
@@ -120,9 +128,9 @@ impl Session {
         self.renewed_unless(wire, |current| current.generation != refused.generation)
     }
 
-    /// Takes note that the API took this token.
-    pub fn accepted(&self, bearer: &Bearer) {
-        self.tokens.accepted(bearer.generation);
+    /// Takes note that the API took this token, if it was the API that answered.
+    pub fn accepted(&self, bearer: &Bearer, by_api: impl FnOnce() -> bool) {
+        self.tokens.accepted(bearer.generation, by_api);
     }
 
     /// What follows when the API has refused this token.
@@ -185,6 +193,7 @@ impl Session {
         if let Some(login) = self.login.get() {
             return Ok(login);
         }
+        self.host.as_ref().and_then(LoginHost::told).into_iter().for_each(|text| self.warn(text));
         let login = Login::new(&self.url, &self.client_id, self.client_secret.reveal(&*wire.sleep)?);
         // Only the first of equal ones counts.
         let _ = wire.secrets.set(login.secrets().clone());

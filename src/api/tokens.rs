@@ -44,10 +44,9 @@ impl Tokens {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).ends.push(until);
     }
 
-    /// Takes note that the API took this token.
-    pub fn accepted(&self, number: u64) {
-        // Most requests find it noted.
-        if self.accepted.load(Ordering::Relaxed) < number {
+    /// Takes note that the API took this token, if it was the API that answered; asks that only where it is not noted yet.
+    pub fn accepted(&self, number: u64, by_api: impl FnOnce() -> bool) {
+        if self.accepted.load(Ordering::Relaxed) < number && by_api() {
             self.accepted.fetch_max(number, Ordering::Relaxed);
         }
     }
@@ -81,7 +80,8 @@ mod tests {
         assert_eq!(tokens.refused(1, true, now), AfterRefusal::Renew);
         assert_eq!(tokens.refused(1, true, now), AfterRefusal::Renew, "another worker's request with the same token");
         assert_eq!(tokens.refused(2, true, now), AfterRefusal::Renew);
-        tokens.accepted(3);
+        tokens.accepted(4, || false);
+        tokens.accepted(3, || true);
         for (number, after) in [(3, AfterRefusal::Renew), (4, AfterRefusal::Renew), (5, AfterRefusal::Renew)] {
             assert_eq!(tokens.refused(number, true, now), after, "{number}");
         }
@@ -96,7 +96,7 @@ mod tests {
         for number in 1..=10 {
             assert_eq!(tokens.refused(number, true, now), AfterRefusal::Renew, "{number}");
             tokens.given(end(number));
-            tokens.accepted(number);
+            tokens.accepted(number, || true);
         }
         assert_eq!(tokens.refused(10, true, now), AfterRefusal::Keep);
         assert_eq!(tokens.refused(10, true, end(1)), AfterRefusal::Renew);

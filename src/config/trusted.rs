@@ -26,7 +26,7 @@ impl Config {
 
 fn trusted(key: &str, folder: &mut PathBuf) -> Result<Option<String>> {
     let named = folder.display().to_string();
-    match trust::trust(folder).or_stop(Exit::Usage, || format!("cannot look at {key} {named}"))? {
+    match trust::trust(folder) {
         Trust::Whole => Ok(None),
         Trust::Refused => Err(Error::usage(format!(
             "{key} {named} belongs to another user, and others may write to it: they could change what lightbeam knows and read its \

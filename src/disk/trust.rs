@@ -1,7 +1,7 @@
 //! Whether a folder of state, tokens, cache or rejects can be trusted: who else may write to it could plant records as sent, read tokens, or
 //! take the API's place.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Owner, System, make_folders, make_private, owner};
@@ -23,16 +23,15 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Everybody may write.
 const EVERYBODY_WRITES: u32 = 0o002;
 
-/// What is done with this folder. One that is not there is made, and then belongs to who runs the program.
-pub fn trust(folder: &Path) -> io::Result<Trust> {
-    let (owner, mode) = match owner(folder).and_then(|owner| Ok((owner, mode(folder)?))) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Trust::Whole),
-        found => found?,
-    };
-    Ok(match judge(owner, mode) {
-        Trust::Within(name) => Trust::Within(folder.join(name)),
-        whole_or_refused => whole_or_refused,
-    })
+/// What is done with this folder. One that is not there is made, and then belongs to who runs the program; one that cannot be looked at
+/// cannot be written either, and whoever tries that says why.
+pub fn trust(folder: &Path) -> Trust {
+    let found = owner(folder).and_then(|owner| Ok((owner, mode(folder)?)));
+    match found.map(|(owner, mode)| judge(owner, mode)) {
+        Ok(Trust::Within(name)) => Trust::Within(folder.join(name)),
+        Ok(whole_or_refused) => whole_or_refused,
+        Err(_) => Trust::Whole,
+    }
 }
 
 /// Makes the folder that nobody else may look into. An error if it is a link or belongs to somebody else.
