@@ -108,3 +108,42 @@ fn a_link_or_another_users_folder_in_place_of_ones_own_is_refused() {
     run.tells(&["is a link"]);
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
+
+/// Every file and folder below this one with its mode.
+fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+            let within = if path.is_dir() { modes(&path) } else { Vec::new() };
+            within.into_iter().chain([(path, mode)])
+        })
+        .collect()
+}
+
+#[test]
+fn what_others_are_to_read_has_the_modes_of_the_umask_and_state_and_rejects_are_the_owners_alone() {
+    let stage = load();
+    let run = |command: &str| {
+        let mut shell = std::process::Command::new("sh");
+        let lightbeam = stage.folder.command(&[]);
+        let program = lightbeam.get_program().to_owned();
+        let envs = lightbeam.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        shell.args(["-c", &format!("umask 027; exec \"$0\" {command}")]).arg(program).envs(envs);
+        ended(shell.current_dir(&stage.folder.0).output().unwrap())
+    };
+    run("send --rejects rejects --results-file results.json").expect(3);
+    run("fetch -s students --output fetched").expect(0);
+    for (name, folder_mode, file_mode) in
+        [("fetched", 0o750, 0o640), ("state", 0o700, 0o600), ("rejects", 0o700, 0o600)]
+    {
+        let found = modes(&stage.folder.0.join(name));
+        assert!(found.iter().any(|(path, _)| path.is_file()), "{found:?}");
+        for (path, mode) in found {
+            let expected = if path.is_dir() { folder_mode } else { file_mode };
+            assert_eq!(mode, expected, "{}: {mode:o}", path.display());
+        }
+        assert_eq!(fs::metadata(stage.folder.0.join(name)).unwrap().mode() & 0o777, folder_mode, "{name}");
+    }
+    assert_eq!(fs::metadata(stage.folder.0.join("results.json")).unwrap().mode() & 0o777, 0o640);
+}
