@@ -23,7 +23,7 @@ const BLOCK: usize = 64 * 1024;
 /// A line that is longer by a read or more is a failed payload. No Ed-Fi API takes half of this (ASP.NET's limit is 30 MB, DMS's 10 MB).
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
 /// So much of a long line is read at once.
-const LONGEST_READ: usize = 4 * 1024 * 1024;
+const LONGEST_READ: usize = 256 * 1024;
 /// The UTF-8 byte order mark, which some editors and exports put before the first line.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -106,7 +106,7 @@ impl Piece {
     /// The same, counted.
     pub fn held_in(mut self, room: &Room) -> Piece {
         if let Piece::Lines(block) = &mut self {
-            block.held = room.hold(block.bytes.capacity());
+            block.held = room.hold(block.bytes.len());
         }
         self
     }
@@ -198,6 +198,7 @@ impl Open {
         let whole = loop {
             let searched = bytes.len();
             let wanted = searched.max(BLOCK.saturating_sub(searched)).min(LONGEST_READ);
+            room::make_large(&mut bytes, searched + wanted);
             let got = fill(&mut bytes, wanted, &mut self.reader)?;
             if searched == 0 && self.line == 1 {
                 let text = bytes.strip_prefix(BOM).unwrap_or(&bytes);

@@ -31,6 +31,19 @@ struct Holding {
     again: bool,
 }
 
+/// A text of that length or more is a large one.
+const LARGE: usize = 512 * 1024;
+/// What is at least as large glibc's allocator always asks of the system and gives back (`mallopt(3)`, `DEFAULT_MMAP_THRESHOLD_MAX`). Of less
+/// it keeps what was freed, in an arena for each worker, so that 64 workers with long lines would keep hundreds of MB.
+const GIVEN_BACK: usize = 33 * 1024 * 1024;
+
+/// Prepares a buffer for so many bytes. What of a large one is never written takes addresses and no memory.
+pub fn make_large(bytes: &mut Vec<u8>, length: usize) {
+    if length >= LARGE && bytes.capacity() < GIVEN_BACK {
+        bytes.reserve_exact(GIVEN_BACK.max(length) - bytes.len());
+    }
+}
+
 impl Room {
     /// For that many bytes.
     pub fn new(bytes: u64) -> Room {
@@ -81,6 +94,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn only_large_buffers_are_made_so_large_that_they_are_given_back() {
+        let capacity = |length| {
+            let mut bytes = vec![1; 10];
+            make_large(&mut bytes, length);
+            assert_eq!(bytes, [1; 10]);
+            bytes.capacity()
+        };
+        assert_eq!(capacity(LARGE - 1), 10);
+        assert!(capacity(LARGE) >= GIVEN_BACK);
+        assert!(capacity(2 * GIVEN_BACK) >= 2 * GIVEN_BACK);
+    }
 
     #[test]
     fn what_is_read_first_fills_half_of_it_and_gives_it_back() {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::aside::Aside;
+use super::room;
 
 /// Where the texts of a block can be read again.
 #[derive(Clone, Debug)]
@@ -45,7 +46,9 @@ impl Spot {
             Spot::File(offset) => {
                 let mut file = File::open(file)?;
                 file.seek(SeekFrom::Start(*offset))?;
-                let mut bytes = vec![0; length];
+                let mut bytes = Vec::new();
+                room::make_large(&mut bytes, length);
+                bytes.resize(length, 0);
                 file.read_exact(&mut bytes)?;
                 Ok(bytes)
             }

@@ -165,8 +165,7 @@ fn a_payload_of_20_mb_arrives_as_it_is() {
 /// The most memory of a run until so many payloads are accepted, in kB; then it is killed.
 #[cfg(target_os = "linux")]
 fn peak_kb(folder: &Folder, args: &[&str], url: &str, accepted: u64) -> u64 {
-    // The static binary's allocator gives back what is large; glibc's does so only when it is told to.
-    let mut run = folder.command(args).env("MALLOC_MMAP_THRESHOLD_", "131072").spawn().unwrap();
+    let mut run = folder.command(args).spawn().unwrap();
     until("all but one are answered", || get(url, "/sandbox/stats")["statuses"]["201"] == accepted);
     let status = std::fs::read_to_string(format!("/proc/{}/status", run.id())).unwrap();
     run.kill().unwrap();
