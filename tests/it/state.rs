@@ -50,7 +50,11 @@ fn two_targets_in_one_folder_each_get_everything() {
     assert_eq!(other.received().len(), 10);
     stage.send(&to_other).0.expect(99);
     stage.send(&[]).0.expect(99);
-    assert_eq!(fs::read_dir(stage.folder.0.join("state")).unwrap().count(), 4, "two targets, the cache and the tokens");
+    assert_eq!(
+        fs::read_dir(stage.folder.0.join("state")).unwrap().count(),
+        5,
+        "two targets, the cache, the tokens and where logins go"
+    );
 }
 
 #[test]
