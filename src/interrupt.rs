@@ -9,8 +9,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::error::{Context, Result};
 use crate::exit::Exit;
 
-/// For how long requests under way may go on when somebody asked the program to stop. Kubernetes kills after 30 s unless it is told otherwise
-/// (`terminationGracePeriodSeconds`), and what is known is still to be written.
+/// How long requests under way may take after a signal. By default Kubernetes kills a program 30 s after the signal
+/// (`terminationGracePeriodSeconds`), and the run still has to write its state and its results.
 pub const GRACE: Duration = Duration::from_secs(20);
 
 /// Whether somebody asked the program to stop. Clones share the flag.

@@ -28,7 +28,7 @@ const DELAYED: usize = 10_000;
 /// Those who wait for a delayed payload look up at least so often whether the run has stopped.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Workers, and the room for what they read.
+/// Workers, and the limit of the memory for what they read.
 #[derive(Debug)]
 pub struct Workers {
     threads: ThreadPool,
@@ -36,7 +36,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// The room for what they read.
+    /// The limit of the memory for what they read.
     pub fn room(&self) -> &Room {
         &self.room
     }
@@ -50,7 +50,7 @@ impl Deref for Workers {
     }
 }
 
-/// A pool of so many workers, with room for so many bytes.
+/// Starts a pool of `count` workers, which hold at most `memory` bytes of payloads.
 pub fn workers(count: usize, memory: u64) -> Result<Workers, Error> {
     let threads = rayon::ThreadPoolBuilder::new().num_threads(count).build();
     let threads = threads.or_stop(Exit::GivenUp, || format!("cannot start {count} workers"))?;
@@ -180,7 +180,7 @@ struct State<D: Iterator> {
     waiting: usize,
     /// So many workers are sifting and may yet add to `due`.
     sifting: usize,
-    /// So many workers are sending, and give room back then.
+    /// The number of workers that are sending; they free memory when they are done.
     sending: usize,
     /// The source has no more blocks.
     exhausted: bool,

@@ -1,4 +1,4 @@
-//! What becomes of the tokens of a run, so that it neither asks for one after another nor gives up because of a single refusal.
+//! When a run renews its token, keeps it or ends. A single refusal ends no run, and many refusals do not use up the tokens of the key.
 //!
 //! An ODS/API behind a balancer may refuse a token that it takes a moment later, and from 7.3 on it gives a key 15 living tokens.
 
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// As many tokens of a run may live at the same time. Other programs use the same key.
+/// A run holds at most this many living tokens, because other programs use the same key.
 const MOST_LIVING: usize = 10;
-/// When the API has refused as many tokens in a row and took none of them, it takes none.
+/// A run ends when the API has refused this many tokens in a row and accepted none of them.
 const REFUSED_IN_A_ROW: usize = 3;
 
 /// The tokens of a run, by their numbers, which ascend from 1.

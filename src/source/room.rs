@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Room for so many bytes; clones share it.
+/// The limit of the bytes in memory; clones share it.
 #[derive(Clone, Debug)]
 pub struct Room(Arc<Shared>);
 
@@ -37,7 +37,7 @@ const LARGE: usize = 512 * 1024;
 /// it keeps what was freed, in an arena for each worker, so that 64 workers with long lines would keep hundreds of MB.
 const GIVEN_BACK: usize = 33 * 1024 * 1024;
 
-/// Prepares a buffer for so many bytes. What of a large one is never written takes addresses and no memory.
+/// Prepares a buffer for `length` bytes. The part of a large buffer that is never written takes no memory.
 pub fn make_large(bytes: &mut Vec<u8>, length: usize) {
     if length >= LARGE && bytes.capacity() < GIVEN_BACK {
         bytes.reserve_exact(GIVEN_BACK.max(length) - bytes.len());
@@ -45,7 +45,7 @@ pub fn make_large(bytes: &mut Vec<u8>, length: usize) {
 }
 
 impl Room {
-    /// For that many bytes.
+    /// A limit of `bytes`.
     pub fn new(bytes: u64) -> Room {
         Room(Arc::new(Shared {
             half: bytes / 2,

@@ -197,7 +197,7 @@ fn memory_does_not_grow_with_the_file() {
     assert!(peak < file_kb / 2, "{peak} kB at most, for a file of {file_kb} kB");
 }
 
-/// Whether the sandbox at that URL has accepted so many payloads.
+/// Whether the sandbox at that URL has accepted exactly `payloads` payloads.
 #[cfg(target_os = "linux")]
 fn accepted(url: &str, payloads: u64) -> impl Fn() -> bool {
     move || get(url, "/sandbox/stats")["statuses"]["201"] == payloads

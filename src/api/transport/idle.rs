@@ -11,7 +11,7 @@ use ureq::unversioned::transport::time::Duration as Limit;
 
 use crate::interrupt::{GRACE, Interrupt};
 
-/// Whoever waits for bytes looks up so often whether somebody asked the program to stop.
+/// How often a wait for bytes checks whether somebody asked the program to stop.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a connection may stay without a byte.
@@ -123,7 +123,7 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(120);
 
-    /// How long a wait lasts for which nothing ever comes, and what its end is called. The program is asked to stop after so many seconds.
+    /// How long a wait lasts when nothing ever comes, and the error that ends it. The program is asked to stop after `stop` seconds.
     fn ends(after: Limit, stop: u64) -> (Duration, String) {
         let passed = Cell::new(Duration::ZERO);
         let grace = || {
