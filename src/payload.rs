@@ -245,16 +245,7 @@ mod tests {
 
     #[test]
     fn a_correlation_id_names_run_resource_file_and_line_whatever_the_file_is_called() {
-        let file = Path::new("data/Schüler 1.jsonl").into();
-        let block = Block {
-            resource: 0,
-            file,
-            first_line: 1,
-            origin: Origin::File(0),
-            taken: 0,
-            bytes: b"{}".to_vec(),
-            held: Held::default(),
-        };
+        let block = Block::of_text(Path::new("data/Schüler 1.jsonl"), b"{}");
         let payload = Payload::new(Arc::new(block), 1, 0..2, Digest::of(b"{}"), None, None);
         assert_eq!(payload.correlation("run", "students"), "run/students/Sch_ler_1.jsonl:1");
     }

@@ -47,6 +47,13 @@ pub struct Block {
 }
 
 impl Block {
+    /// The whole text of a file, for tests.
+    #[cfg(test)]
+    pub fn of_text(file: &Path, text: &[u8]) -> Block {
+        let (origin, bytes, held) = (Origin::File(0), text.to_vec(), Held::default());
+        Block { resource: 0, file: file.into(), first_line: 1, origin, taken: 0, bytes, held }
+    }
+
     /// Where the text at `range` can be read again.
     pub fn spot(&self, range: &std::ops::Range<usize>) -> Spot {
         match &self.origin {

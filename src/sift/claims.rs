@@ -125,20 +125,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::source::{Block, Origin};
+    use crate::source::Block;
 
     fn due() -> Vec<Payload> {
         let text = br#"{"a":1}"#;
-        let file = Path::new("students.jsonl").into();
-        let block = Block {
-            resource: 0,
-            file,
-            first_line: 1,
-            origin: Origin::File(0),
-            taken: 0,
-            bytes: text.to_vec(),
-            held: Default::default(),
-        };
+        let block = Block::of_text(Path::new("students.jsonl"), text);
         vec![Payload::new(Arc::new(block), 1, 0..text.len(), Digest::of(text), None, None)]
     }
 

@@ -1,7 +1,6 @@
 //! Pure cases of sifting.
 
 use super::*;
-use crate::source::Origin;
 
 fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (Sifted, Vec<Payload>) {
     let (sifted, due) = super::sift(number, piece, knowledge, rules);
@@ -9,16 +8,7 @@ fn sift(number: usize, piece: Piece, knowledge: &Knowledge, rules: &Resend) -> (
 }
 
 fn block(text: &str) -> Piece {
-    let file = Path::new("students.jsonl").into();
-    Piece::Lines(Block {
-        resource: 0,
-        file,
-        first_line: 1,
-        origin: Origin::File(0),
-        taken: 0,
-        bytes: text.into(),
-        held: Default::default(),
-    })
+    Piece::Lines(Block::of_text(Path::new("students.jsonl"), text.as_bytes()))
 }
 
 fn known(entries: &[(&str, u16)]) -> Knowledge<'static> {
