@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::outcome::{Place, Unread};
 use aside::Aside;
 use packed::Reader;
-use room::{Held, Room};
+use room::Held;
 pub use spot::{Origin, Spot};
 use stamp::Stamp;
 
@@ -110,14 +110,6 @@ pub enum Piece {
 }
 
 impl Piece {
-    /// The same, counted.
-    pub fn held_in(mut self, room: &Room) -> Piece {
-        if let Piece::Lines(block) = &mut self {
-            block.held = room.hold(block.bytes.len());
-        }
-        self
-    }
-
     /// The index of the resource that it is of.
     pub fn resource(&self) -> usize {
         match self {

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::Piece;
+
 /// The limit of the bytes in memory; clones share it.
 #[derive(Clone, Debug)]
 pub struct Room(Arc<Shared>);
@@ -73,6 +75,16 @@ impl Room {
         let fits = |held: &mut u64| *held > 0 && *held + bytes > self.0.half;
         *self.0.changed.wait_while(lock, fits).unwrap_or_else(PoisonError::into_inner) += bytes;
         Held { _while: Some(Holding { room: self.clone(), bytes, again: true }) }
+    }
+}
+
+impl Piece {
+    /// The same piece, counted in this room.
+    pub fn held_in(mut self, room: &Room) -> Piece {
+        if let Piece::Lines(block) = &mut self {
+            block.held = room.hold(block.bytes.len());
+        }
+        self
     }
 }
 
